@@ -1,0 +1,35 @@
+"""Batch norm folded into the convolution before it: the form in which a network is deployed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenet.layers import Layer
+from edgenet.weights.record import Weights
+
+
+@dataclass(frozen=True)
+class FoldedLayer:
+    """A layer's weight in PyTorch's layout ([O, I, kH, kW], dense [O, I]) and its bias [O], float32."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def fold(layer: Layer, weights: Weights) -> FoldedLayer:
+    """Return the weight and bias of `layer` with its batch norm folded in (computed in float64, rounded once).
+
+    y = gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta, arXiv 1502.03167, algorithm 2.
+    """
+    tensors = weights.tensors
+    weight = tensors[f"{layer.name}.weight"]
+    if not layer.batch_norm:
+        return FoldedLayer(weight, tensors[f"{layer.name}.bias"])
+    gamma, beta, mean, variance = (
+        tensors[f"{layer.batch_norm}.{part}"].astype(np.float64)
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    factor = gamma / np.sqrt(variance + weights.convention.batch_norm_epsilon)
+    scaled = weight * factor.reshape(-1, *([1] * (weight.ndim - 1)))
+    return FoldedLayer(scaled.astype(np.float32), (beta - mean * factor).astype(np.float32))

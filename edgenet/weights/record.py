@@ -1,0 +1,39 @@
+"""Weights as plain arrays, with everything that must travel along with them."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenet.preprocessing import Preprocessing
+from edgenet.variants import Variant
+
+Padding = Literal["same", "symmetric"]
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How the code that trained the weights pads strided convolutions, and its batch-norm epsilon."""
+
+    padding: Padding = "same"  # TensorFlow's SAME; PyTorch-native networks pad both sides alike (k // 2)
+    batch_norm_epsilon: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A full set of tensors under timm's names, in PyTorch's layouts, float32.
+
+    `conv.weight` [O, I, kH, kW], depthwise [C, 1, kH, kW], `classifier.weight` [classes, C], batch norm `weight`,
+    `bias`, `running_mean`, `running_var` [C].
+    """
+
+    tensors: dict[str, NDArray[np.float32]]
+    source: str  # "packaged", "imagenet", "file", "random"
+    origin: str  # where exactly: package and version, repository and revision, file name, seed
+    sha256: str  # of the file that was read; of the seed's tensors for "random"
+    variant: Variant
+    num_classes: int
+    preprocessing: Preprocessing
+    convention: Convention = Convention()
+    notes: tuple[str, ...] = field(default=())  # things the user must be told
