@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converters.entry import INPUT_NAME, OUTPUT_NAME, Entry
 from converters.flatbuffer import Model
 from converters.graph import GraphBuilder
 from edgenet.folding import FoldedLayer, fold
@@ -19,7 +20,6 @@ from edgenet.layers import Architecture, Block, Layer
 from edgenet.variants import Activation
 from edgenet.weights.record import Weights
 
-INPUT_NAME, OUTPUT_NAME = "image", "logits"
 Op = schema.BuiltinOperator
 _FUSED = {
     "relu": schema.ActivationFunctionType.RELU,
@@ -27,26 +27,20 @@ _FUSED = {
 }
 
 
-def build_float(network: Architecture, weights: Weights, *, normalized_input: bool) -> Model:
-    """Return the float32 graph, [1, side, side, 3] -> logits [1, classes].
-
-    With `normalized_input` the graph takes (pixels - mean) / std; otherwise it takes raw pixels 0–255 and subtracts the
-    mean itself, with 1 / std folded into the stem. (The mean cannot be folded as well: SAME padding adds zeros AFTER
-    normalization, so a bias would be wrong along the border.)
-    """
-    writer = _Writer(network, weights, normalized_input)
-    return writer.write()
+def build_float(network: Architecture, weights: Weights, entry: Entry) -> Model:
+    """Return the float32 graph, [1, side, side, 3] -> logits [1, classes], with the input that `entry` describes."""
+    return _Writer(network, weights, entry).write()
 
 
 class _Writer:
-    def __init__(self, network: Architecture, weights: Weights, normalized_input: bool) -> None:
-        self.network, self.weights, self.normalized_input = network, weights, normalized_input
+    def __init__(self, network: Architecture, weights: Weights, entry: Entry) -> None:
+        self.network, self.weights, self.entry = network, weights, entry
         self.graph = GraphBuilder(f"{network.variant.name}, written by edgenet")
 
     def write(self) -> Model:
         side = self.network.side_px
         image = self.graph.tensor(INPUT_NAME, (1, side, side, 3))
-        x = image if self.normalized_input else self._subtract_mean(image)
+        x = self._subtract_mean(image) if self.entry.folding == "subtracted" else image
         x = self._layer(self.network.stem, x, self._stem())
         for block in self.network.blocks:
             x = self._block(block, x)
@@ -64,11 +58,15 @@ class _Writer:
         return self.graph.op(Op.SUB, (image, constant), out, schema.SubOptionsT())
 
     def _stem(self) -> FoldedLayer:
-        folded = fold(self.network.stem, self.weights)
-        if self.normalized_input:
-            return folded
-        std = np.asarray(self.weights.preprocessing.std, dtype=np.float64).reshape(1, 3, 1, 1)
-        return FoldedLayer((folded.weight / std).astype(np.float32), folded.bias)
+        """Return the stem with what the entry leaves to it: 1 / std, or the rest of the mean."""
+        folded, record = fold(self.network.stem, self.weights), self.weights.preprocessing
+        weight = folded.weight.astype(np.float64)
+        if self.entry.folding == "subtracted":
+            weight = weight / np.asarray(record.std).reshape(1, 3, 1, 1)
+            return FoldedLayer(weight.astype(np.float32), folded.bias)
+        shift = (self.entry.zero_point - record.mean[0]) / record.std[0]
+        bias = folded.bias + shift * weight.sum(axis=(1, 2, 3))
+        return FoldedLayer(folded.weight, bias.astype(np.float32))
 
     def _block(self, block: Block, entry: int) -> int:
         x = entry

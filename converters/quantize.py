@@ -1,0 +1,106 @@
+"""Turn a float .tflite graph into one of the smaller precisions.
+
+litert-quantizer rewrites the graph; the ranges it uses, the ends of the file and the container are ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from converters import flatbuffer
+from converters.flatbuffer import Model
+from converters.op_versions import set_op_versions
+from converters.ranges import Range
+from edgenet.errors import InputError
+from edgenet.precision import Precision
+
+
+def quantize_model(content: bytes, precision: Precision, ranges: dict[str, Range]) -> Model:
+    """Return the model of a float .tflite file in another precision; `ranges` serve w8a8 and w8a16 alone.
+
+    The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
+    quantized.
+    """
+    if precision == "fp32":
+        return _finished(flatbuffer.read(content))
+    calibration = _as_calibration(ranges) if precision in ("w8a8", "w8a16") else None
+    quantizer = _quantizer_class()(bytearray(content), _RECIPES[precision]())
+    try:
+        # The library prints progress of its own, which is neither --json nor our progress line.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            result = quantizer.quantize(calibration, enable_progress_bar=False, enable_progress_report=False)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise InputError(
+            f"cannot quantize the model to {precision}: {error}", mend="edgenet info FILE lists its ops"
+        ) from error
+    return _finished(flatbuffer.read(bytes(result.quantized_model)))
+
+
+def _finished(model: Model) -> Model:
+    set_op_versions(model)
+    return model
+
+
+def _as_calibration(ranges: dict[str, Range]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"min": np.asarray(row.low, dtype=np.float32), "max": np.asarray(row.high, dtype=np.float32)}
+        for name, row in ranges.items()
+    }
+
+
+def _quantizer_class() -> Any:
+    from litert_quantizer import quantizer
+
+    class RangesKnown(quantizer.Quantizer):  # type: ignore[misc]  # the library is not typed
+        """The library's quantizer without its check that every tensor has a range.
+
+        The check loads the float model with each activation kept in memory (3.5 GB for b7); a missing range shows in
+        quantize() as a KeyError all the same.
+        """
+
+        def _ensure_model_qsv_sufficient(self, calibration_result: object) -> None:
+            del calibration_result
+
+    return RangesKnown
+
+
+def _static(activation_bits: int) -> Any:
+    from litert_quantizer import qtyping, recipe_manager
+
+    manager = recipe_manager.RecipeManager()
+    everything = qtyping.TFLOperationName.ALL_SUPPORTED
+    manager.add_static_config(".*", everything, activation_num_bits=activation_bits, weight_num_bits=8)
+    return manager.get_quantization_recipe()
+
+
+def _weight_only(bits: int) -> Any:
+    from litert_quantizer import algorithm_manager, qtyping, recipe_manager
+
+    manager = recipe_manager.RecipeManager()
+    names = algorithm_manager.AlgorithmName
+    algorithm = names.FLOAT_CASTING if bits == 16 else names.MIN_MAX_UNIFORM_QUANT
+    everything = qtyping.TFLOperationName.ALL_SUPPORTED
+    manager.add_weight_only_config(".*", everything, num_bits=bits, algorithm_key=algorithm)
+    return manager.get_quantization_recipe()
+
+
+def _dynamic() -> Any:
+    from litert_quantizer import qtyping, recipe_manager
+
+    manager = recipe_manager.RecipeManager()
+    manager.add_dynamic_config(".*", qtyping.TFLOperationName.ALL_SUPPORTED, num_bits=8)
+    return manager.get_quantization_recipe()
+
+
+_RECIPES: dict[Precision, Callable[[], Any]] = {
+    "fp16": lambda: _weight_only(16),
+    "w8": lambda: _weight_only(8),
+    "w8d": _dynamic,
+    "w8a8": lambda: _static(8),
+    "w8a16": lambda: _static(16),
+}

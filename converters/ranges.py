@@ -1,0 +1,118 @@
+"""Choose the range [low, high] that each activation's 256 steps cover.
+
+`minmax` covers everything that was seen. `error` makes the expected squared error as small as it can: the error of the
+tensor itself, or, for a tensor that only feeds x * sigmoid(x), the error after that product.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.flatbuffer import Model
+from converters.histogram import Histogram
+from converters.observe import Statistics
+from converters.patterns import find_gate_inputs, find_sigmoids, find_swish_inputs, find_swishes
+
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+RangeMethod = Literal["minmax", "error"]
+STEPS = 255  # int8: 256 values
+GATE_LIMIT = 8.0  # sigmoid(8) = 0.99966 is within half an int8 step (1/512) of 1
+SWISH_MINIMUM, SWISH_MINIMUM_AT = -0.27846, -1.27846  # the lowest value of x * sigmoid(x), and its x
+_SHARES = np.concatenate([np.linspace(0.1, 0.5, 9), np.linspace(0.525, 1.0, 20)])  # of the seen extreme
+
+
+@dataclass(frozen=True)
+class Range:
+    """The real numbers that a tensor's steps cover; 0 is among them."""
+
+    low: float
+    high: float
+
+
+SIGMOID_RANGE = Range(0.0, 255 / 256)  # TFLite's 8-bit specification: LOGISTIC has scale 1/256, zero point -128
+
+
+def choose_ranges(model: Model, statistics: dict[str, Statistics], method: RangeMethod) -> dict[str, Range]:
+    """Return a range for every activation of `model` by name."""
+    graph = model.subgraphs[0]
+    swishes, swish_inputs, gates = find_swishes(model), find_swish_inputs(model), find_gate_inputs(model)
+    names = {index: _text(tensor.name) for index, tensor in enumerate(graph.tensors)}
+    ranges = {names[tensor]: SIGMOID_RANGE for tensor in find_sigmoids(model)}
+    for index, name in names.items():
+        if index in swishes:
+            row = swish_statistics(statistics[names[swishes[index]]])
+        elif name in statistics:
+            row = statistics[name]
+        else:
+            continue
+        ranges[name] = _choose(row, method, index in swish_inputs, index in gates)
+    return ranges
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _choose(row: Statistics, method: RangeMethod, feeds_swish: bool, feeds_gate: bool) -> Range:
+    seen = Range(min(row.minimum, 0.0), max(row.maximum, 0.0))
+    if seen.low == seen.high:
+        return Range(seen.low, seen.low + 1e-6)  # a tensor that is always 0 needs some scale
+    if method == "minmax":
+        return seen
+    if feeds_gate:
+        return Range(max(seen.low, -GATE_LIMIT), min(seen.high, GATE_LIMIT))
+    return _least_error(row.histogram, seen, _swish if feeds_swish else None)
+
+
+def swish_statistics(row: Statistics) -> Statistics:
+    """Return the statistics of x * sigmoid(x), computed from those of x."""
+    values = _swish(np.asarray([row.minimum, row.maximum]))
+    dips = row.minimum < SWISH_MINIMUM_AT < row.maximum
+    low = SWISH_MINIMUM if dips else float(values.min())
+    result = Statistics(low, float(values.max()), Histogram())
+    centers = _swish(row.histogram.centers)
+    filled = row.histogram.counts > 0
+    # Each bin's mass moves to the image of its centre; 4096 bins are fine enough for a 256-step range.
+    result.histogram.add_weighted(centers[filled], row.histogram.counts[filled])
+    result.histogram.zeros = row.histogram.zeros
+    return result
+
+
+def _swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x / (1 + np.exp(-np.clip(x, -60, 60)))
+
+
+def _least_error(histogram: Histogram, seen: Range, after: Function | None) -> Range:
+    """Return the range with the least expected squared error: each end is searched while the other stands, twice."""
+    filled = histogram.counts > 0
+    centers, counts = histogram.centers[filled], histogram.counts[filled].astype(np.float64)
+    lows = np.unique(seen.low * _SHARES) if seen.low < 0 else np.zeros(1)
+    highs = np.unique(seen.high * _SHARES) if seen.high > 0 else np.zeros(1)
+    if after is not None and seen.low < -GATE_LIMIT:
+        lows = np.union1d(lows, np.linspace(-GATE_LIMIT, -0.5, 16))
+
+    def error(low: float, high: float) -> float:
+        return _expected_error(centers, counts, low, high, after)
+
+    low, high = seen.low, seen.high
+    for _ in range(2):
+        low = min(lows, key=lambda candidate: error(candidate, high))
+        high = min(highs, key=lambda candidate: error(low, candidate))
+    return Range(float(low), float(high))
+
+
+def _expected_error(
+    centers: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    low: float,
+    high: float,
+    after: Function | None,
+) -> float:
+    step = (high - low) / STEPS
+    zero_point = np.round(-low / step)
+    steps = np.clip(np.round(centers / step) + zero_point, 0, STEPS) - zero_point
+    difference = after(steps * step) - after(centers) if after else steps * step - centers
+    return float(np.dot(counts, difference * difference))

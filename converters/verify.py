@@ -1,0 +1,114 @@
+"""Hold a written file against the float network: agreement of the logits, and the layer that suffers most."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from converters import flatbuffer
+from converters.flatbuffer import Model
+from converters.patterns import op_code
+from converters.runtime import Runner, decode, encode_pixels
+from edgenet.agreement import Agreement, Comparison, sqnr_db
+
+Op = schema.BuiltinOperator
+_WEIGHTED = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
+LAYER_IMAGES = 4  # images on which layers are compared; logits are compared on all
+MEMORY_LIMIT_BYTES = 500_000_000  # of one file's layer outputs held at a time
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One layer's output against the float network's, all images together."""
+
+    name: str
+    sqnr_db: float
+
+
+def all_logits(content: bytes, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the logits [classes] of a file for raw pixels [side, side, 3], in order, one core an image."""
+    workers = os.cpu_count() or 1
+    runners = [Runner(content) for _ in range(workers)]
+    source = iter(images)
+    with ThreadPoolExecutor(workers) as pool:
+        while batch := list(islice(source, workers)):
+            yield from pool.map(Runner.logits, runners, batch)
+
+
+def compare(reference: bytes, test: bytes, images: Sequence[NDArray[np.uint8]]) -> Agreement:
+    """Compare two files that take raw pixels on `images` without labels."""
+    comparison = Comparison()
+    for first, second in zip(all_logits(reference, images), all_logits(test, images), strict=True):
+        comparison.add(first[np.newaxis], second[np.newaxis])
+    return comparison.result()
+
+
+def layer_errors(reference: bytes, test: bytes, images: Sequence[NDArray[np.uint8]]) -> list[LayerError]:
+    """Return the error of every convolution and dense layer that both files have by name, the worst first."""
+    first, second = flatbuffer.read(reference), flatbuffer.read(test)
+    ours, theirs = _layer_tensors(first), _layer_tensors(second)
+    shared = [name for name in ours if name in theirs]
+    errors = []
+    for names in _groups(first, ours, shared):
+        one = _marked(first, [ours[name] for name in names])
+        other = _marked(second, [theirs[name] for name in names])
+        errors += _compare_layers(names, one, other, images[:LAYER_IMAGES])
+    return sorted(errors, key=lambda row: row.sqnr_db)
+
+
+def _layer_tensors(model: Model) -> dict[str, int]:
+    graph = model.subgraphs[0]
+    outputs = [int(row.outputs[0]) for row in graph.operators if op_code(model, row) in _WEIGHTED]
+    # A quantized file's last tensor is renamed where an end was added to it.
+    return {_text(graph.tensors[tensor].name).removesuffix("/quantized"): tensor for tensor in outputs}
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _groups(model: Model, tensors: dict[str, int], names: list[str]) -> Iterator[list[str]]:
+    group: list[str] = []
+    size_bytes = 0
+    for name in names:
+        size_bytes += 4 * math.prod(model.subgraphs[0].tensors[tensors[name]].shape)
+        if group and size_bytes > MEMORY_LIMIT_BYTES:
+            yield group
+            group, size_bytes = [], 0
+        group.append(name)
+    if group:
+        yield group
+
+
+def _marked(model: Model, tensors: list[int]) -> Runner:
+    """Load a model with the given tensors as its outputs."""
+    graph = model.subgraphs[0]
+    outputs, signatures = graph.outputs, model.signatureDefs
+    graph.outputs, model.signatureDefs = tensors, None
+    try:
+        return Runner(flatbuffer.write(model), os.cpu_count() or 1)
+    finally:
+        graph.outputs, model.signatureDefs = outputs, signatures
+
+
+def _compare_layers(
+    names: list[str], reference: Runner, test: Runner, images: Sequence[NDArray[np.uint8]]
+) -> list[LayerError]:
+    signal, noise = np.zeros(len(names)), np.zeros(len(names))
+    for pixels in images:
+        reference.run(encode_pixels(pixels, reference.input))
+        test.run(encode_pixels(pixels, test.input))
+        for index in range(len(names)):
+            wanted = decode(reference.view(index), reference.outputs[index])
+            got = decode(test.view(index), test.outputs[index])
+            signal[index] += float(np.vdot(wanted, wanted))
+            noise[index] += float(np.sum(np.square(wanted - got)))
+    return [LayerError(name, sqnr_db(signal[i], noise[i])) for i, name in enumerate(names)]

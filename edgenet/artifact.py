@@ -1,0 +1,94 @@
+"""An artifact: a model file, its manifest and its golden vectors, side by side under one stem."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenet.errors import InputError
+from edgenet.manifest import Manifest, parse_manifest
+from edgenet.precision import Precision
+
+MODEL_SUFFIX, MANIFEST_SUFFIX, GOLDEN_SUFFIX = ".tflite", ".manifest.json", ".golden.npz"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs with the outputs that the file must give for them.
+
+    `pixels` [N, side, side, 3] uint8, `logits` [N, classes] of the file itself and `float_logits` of the float network,
+    both as real numbers.
+    """
+
+    pixels: NDArray[np.uint8]
+    logits: NDArray[np.float32]
+    float_logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file on disk with what stands beside it."""
+
+    path: Path
+    manifest: Manifest
+
+
+def stem(variant: str, precision: Precision, source: str) -> str:
+    """Return the file stem; a file with random weights says so in its name."""
+    return f"{variant}-{precision}" + ("-random" if source == "random" else "")
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def pack_golden(golden: Golden) -> bytes:
+    """Return golden vectors as the bytes of an .npz file."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, pixels=golden.pixels, logits=golden.logits, float_logits=golden.float_logits)
+    return stream.getvalue()
+
+
+def read_golden(artifact: Artifact) -> Golden:
+    """Read the golden vectors beside an artifact; raise InputError if they are missing or damaged."""
+    path = artifact.path.with_name(artifact.manifest.golden)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Golden(arrays["pixels"], arrays["logits"], arrays["float_logits"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"cannot read the golden vectors {path.name}: {error}", mend="convert again") from error
+
+
+def find_artifacts(path: Path) -> list[Artifact]:
+    """Return the artifact of a model file, or all artifacts of a folder, sorted by name.
+
+    Raise InputError for a path that does not exist, a model without a manifest, or a file that was changed after its
+    manifest was written.
+    """
+    if path.is_dir():
+        manifests = sorted(path.glob(f"*{MANIFEST_SUFFIX}"))
+        if not manifests:
+            raise InputError(f"no artifact in {path}", allowed="a folder that edgenet convert wrote", mend="see --out")
+        return [_read(manifest) for manifest in manifests]
+    if not path.exists():
+        raise InputError(f"{path} does not exist", allowed="a .tflite file or its folder", mend="edgenet convert first")
+    return [_read(path if path.name.endswith(MANIFEST_SUFFIX) else path.with_name(path.stem + MANIFEST_SUFFIX))]
+
+
+def _read(manifest_path: Path) -> Artifact:
+    if not manifest_path.exists():
+        raise InputError(
+            f"{manifest_path.name} is missing beside the model",
+            mend="keep the .manifest.json with its file, or write both again with edgenet convert or quantize",
+        )
+    manifest = parse_manifest(manifest_path.read_bytes(), manifest_path.name)
+    path = manifest_path.with_name(Path(manifest.file).name)
+    if not path.exists():
+        raise InputError(f"{path.name} is missing beside its manifest", mend="convert again")
+    if sha256(path.read_bytes()) != manifest.sha256:
+        raise InputError(f"{path.name} is not the file of its manifest (sha256 differs)", mend="convert again")
+    return Artifact(path, manifest)

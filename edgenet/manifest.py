@@ -1,0 +1,130 @@
+"""The manifest: the evidence that lies beside each artifact, as a strict JSON document."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgenet.errors import InputError
+from edgenet.precision import IoType, Precision
+from edgenet.preprocessing import CropRule, Interpolation, Preprocessing
+
+SCHEMA_VERSION = 1
+Triple = tuple[float, float, float]
+
+
+class Record(BaseModel):
+    """A frozen record that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class WeightsRecord(Record):
+    """Where the weights came from; sha256 is that of the file that was read ("model": a .tflite file)."""
+
+    source: Literal["packaged", "imagenet", "file", "random", "model"]
+    origin: str
+    sha256: str
+    num_classes: int
+    padding: Literal["same", "symmetric"]
+    batch_norm_epsilon: float
+    notes: tuple[str, ...] = ()
+
+
+class PreprocessingRecord(Record):
+    """The preprocessing record, pixel units, and how much of it the file does itself."""
+
+    side_px: int
+    crop_rule: CropRule
+    crop_fraction: float
+    interpolation: Interpolation
+    mean: Triple
+    std: Triple
+    channel_order: Literal["rgb"]
+    label_offset: int
+    folding: str  # how mean and std are part of the file: the file itself takes raw pixels 0–255
+
+
+class RangeRecord(Record):
+    """The real numbers that an activation tensor's steps cover."""
+
+    low: float
+    high: float
+
+
+class SkippedRecord(Record):
+    """An image that was not used, and why."""
+
+    name: str
+    reason: str
+
+
+class CalibrationRecord(Record):
+    """What the ranges were made from."""
+
+    source: str
+    count: int
+    seed: int
+    files: dict[str, str]  # name -> sha256
+    skipped: tuple[SkippedRecord, ...] = ()
+    method: str  # which way of choosing ranges won
+    candidates_sqnr_db: dict[str, float]  # each way's logit SQNR on calibration images: what the choice rests on
+    ranges: dict[str, RangeRecord]
+
+
+class VerificationRecord(Record):
+    """The written file against the float network, on images that calibration did not see."""
+
+    images: int
+    probe: str
+    agreement: float
+    agreement_low: float  # 95 % Wilson interval
+    agreement_high: float
+    sqnr_db: float | None  # None: the logits are equal
+    max_abs_error: float
+    worst_layer: str
+    worst_layer_sqnr_db: float | None
+
+
+class Manifest(Record):
+    """Everything that is known about one artifact."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    file: str
+    sha256: str
+    size_bytes: int
+    variant: str
+    precision: Precision
+    io: IoType
+    side_px: int
+    weights: WeightsRecord
+    preprocessing: PreprocessingRecord
+    # The float32 graph against the tf_keras network, max abs logit error / max abs logit; None: there is no network.
+    network_error: float | None
+    calibration: CalibrationRecord | None
+    verification: VerificationRecord | None
+    golden: str  # file name of the golden inputs and outputs
+    tool_versions: dict[str, str]
+    command: tuple[str, ...]
+
+    def to_preprocessing(self) -> Preprocessing:
+        """Return the preprocessing record that calibration, verify and the app use."""
+        return Preprocessing(**self.preprocessing.model_dump(exclude={"folding"}))
+
+
+class SourceManifest(BaseModel):
+    """The part of any manifest that tells its schema apart, read before the rest."""
+
+    schema_version: int = Field(default=0)
+
+
+def parse_manifest(content: bytes, name: str) -> Manifest:
+    """Parse a manifest; raise InputError with the first thing that is wrong in it."""
+    try:
+        version = SourceManifest.model_validate_json(content).schema_version
+        if version != SCHEMA_VERSION:
+            raise InputError(f"{name} has schema_version {version}", allowed=str(SCHEMA_VERSION), mend="convert again")
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise InputError(f"{name} is not a manifest: {place}: {first['msg']}", mend="convert again") from error
