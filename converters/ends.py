@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.edit import add_constant, add_tensor, make_operator, set_input, set_output, text
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
 from edgenet.precision import IoType
@@ -17,100 +18,71 @@ UINT8_SHIFT = 128  # uint8 q = int8 q + 128 for the same real number
 
 
 def set_ends(model: Model, io: IoType, *, mean: float | None = None, std: float = 1.0) -> None:
-    """Change the ends of a model with integer ends to `io`, in place.
+    """Change the integer ends of a model to `io`, in place.
 
     `mean` is given where the graph takes (pixels - mean) / std and pixels reach it only as a zero point: float32 ends
     then need the subtraction and the division as ops of their own, while integer ends need none.
     """
-    _Ends(model).set(io, mean, std)
+    graph = model.subgraphs[0]
+    inner_in, inner_out = int(graph.inputs[0]), int(graph.outputs[0])
+    if io == "float32":
+        _set_input_ops(model, inner_in, *_from_float(model, inner_in, mean, std))
+        _set_output_op(model, inner_out, _like(model, inner_out, Type.FLOAT32), Op.DEQUANTIZE)
+    elif io == "uint8":
+        outer = _like(model, inner_in, Type.UINT8)
+        _set_input_ops(model, inner_in, outer, [_quantize(model, outer, inner_in)])
+        _set_output_op(model, inner_out, _like(model, inner_out, Type.UINT8), Op.QUANTIZE)
     set_op_versions(model)
 
 
-class _Ends:
-    def __init__(self, model: Model) -> None:
-        self.model, self.graph = model, model.subgraphs[0]
-
-    def set(self, io: IoType, mean: float | None, std: float) -> None:
-        inner_in, inner_out = int(self.graph.inputs[0]), int(self.graph.outputs[0])
-        kind = self.graph.tensors[inner_in].type
-        if io == "float32":
-            self._replace_input(inner_in, *self._float_input(inner_in, mean, std))
-            self._replace_output(inner_out, self._like(inner_out, Type.FLOAT32), Op.DEQUANTIZE)
-        elif io == "uint8" and kind == Type.INT8:
-            outer = self._like(inner_in, Type.UINT8)
-            self._replace_input(inner_in, outer, [self._operator(Op.QUANTIZE, [outer], inner_in)])
-            self._replace_output(inner_out, self._like(inner_out, Type.UINT8), Op.QUANTIZE)
-
-    def _float_input(self, inner: int, mean: float | None, std: float) -> tuple[int, list[Any]]:
-        outer = self._like(inner, Type.FLOAT32)
-        if mean is None:
-            return outer, [self._operator(Op.QUANTIZE, [outer], inner)]
-        centered, scaled = self._like(inner, Type.FLOAT32), self._like(inner, Type.FLOAT32)
-        self.graph.tensors[centered].name, self.graph.tensors[scaled].name = "image/centered", "image/normalized"
-        return outer, [
-            self._operator(Op.SUB, [outer, self._scalar("image/mean", mean)], centered, schema.SubOptionsT()),
-            self._operator(Op.MUL, [centered, self._scalar("image/factor", 1 / std)], scaled, schema.MulOptionsT()),
-            self._operator(Op.QUANTIZE, [scaled], inner),
-        ]
-
-    def _replace_input(self, inner: int, outer: int, operators: list[Any]) -> None:
-        self.graph.operators = [*operators, *self.graph.operators]
-        self.graph.inputs = [outer]
-        self._rename(inner, outer)
-
-    def _replace_output(self, inner: int, outer: int, code: int) -> None:
-        self.graph.operators.append(self._operator(code, [inner], outer))
-        self.graph.outputs = [outer]
-        self._rename(inner, outer)
-
-    def _rename(self, inner: int, outer: int) -> None:
-        """Let the new end carry the name that users and the signature know."""
-        tensors = self.graph.tensors
-        tensors[outer].name = tensors[inner].name
-        tensors[inner].name = _text(tensors[inner].name) + "/quantized"
-        for signature in self.model.signatureDefs or ():
-            for row in (*signature.inputs, *signature.outputs):
-                row.tensorIndex = outer if row.tensorIndex == inner else row.tensorIndex
-
-    def _like(self, tensor: int, kind: int) -> int:
-        """Add a tensor of the same shape and another type; uint8 keeps the scale with its zero point shifted."""
-        source, copy = self.graph.tensors[tensor], schema.TensorT()
-        copy.name, copy.shape, copy.type, copy.buffer, copy.hasRank = source.name, source.shape, kind, 0, True
-        if kind == Type.UINT8:
-            copy.quantization = schema.QuantizationParametersT()
-            copy.quantization.scale = list(source.quantization.scale)
-            copy.quantization.zeroPoint = [int(point) + UINT8_SHIFT for point in source.quantization.zeroPoint]
-        self.graph.tensors.append(copy)
-        return len(self.graph.tensors) - 1
-
-    def _scalar(self, name: str, value: float) -> int:
-        buffer, tensor = schema.BufferT(), schema.TensorT()
-        buffer.data = np.frombuffer(np.float32(value).tobytes(), dtype=np.uint8)
-        self.model.buffers.append(buffer)
-        tensor.name, tensor.shape, tensor.type, tensor.hasRank = name, [], Type.FLOAT32, True
-        tensor.buffer = len(self.model.buffers) - 1
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
-
-    def _operator(self, code: int, inputs: list[int], output: int, options: Any = None) -> Any:
-        operator = schema.OperatorT()
-        operator.inputs, operator.outputs = inputs, [output]
-        operator.opcodeIndex = self._code_index(code)
-        name = {Op.QUANTIZE: "QuantizeOptions", Op.DEQUANTIZE: "DequantizeOptions"}.get(code)
-        options = options if name is None else getattr(schema, f"{name}T")()
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-        operator.builtinOptions = options
-        return operator
-
-    def _code_index(self, code: int) -> int:
-        for index, row in enumerate(self.model.operatorCodes):
-            if row.builtinCode == code:
-                return index
-        row = schema.OperatorCodeT()
-        row.builtinCode, row.deprecatedBuiltinCode, row.version = code, min(code, 127), 1
-        self.model.operatorCodes.append(row)
-        return len(self.model.operatorCodes) - 1
+def _from_float(model: Model, inner: int, mean: float | None, std: float) -> tuple[int, list[Any]]:
+    """Return a float input and the ops that lead from it to the quantized one."""
+    outer = _like(model, inner, Type.FLOAT32)
+    if mean is None:
+        return outer, [_quantize(model, outer, inner)]
+    name, shape = text(model.subgraphs[0].tensors[inner].name), model.subgraphs[0].tensors[inner].shape
+    centered, scaled = add_tensor(model, f"{name}/centered", shape), add_tensor(model, f"{name}/normalized", shape)
+    subtrahend = add_constant(model, f"{name}/mean", np.asarray(mean, dtype=np.float32))
+    factor = add_constant(model, f"{name}/factor", np.asarray(1 / std, dtype=np.float32))
+    return outer, [
+        make_operator(model, Op.SUB, [outer, subtrahend], centered, schema.SubOptionsT()),
+        make_operator(model, Op.MUL, [centered, factor], scaled, schema.MulOptionsT()),
+        _quantize(model, scaled, inner),
+    ]
 
 
-def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+def _quantize(model: Model, real: int, quantized: int) -> Any:
+    return make_operator(model, Op.QUANTIZE, [real], quantized, schema.QuantizeOptionsT())
+
+
+def _set_input_ops(model: Model, inner: int, outer: int, operators: list[Any]) -> None:
+    graph = model.subgraphs[0]
+    graph.operators = [*operators, *graph.operators]
+    set_input(model, inner, outer)
+    _take_name(model, inner, outer)
+
+
+def _set_output_op(model: Model, inner: int, outer: int, code: int) -> None:
+    options = schema.DequantizeOptionsT() if code == Op.DEQUANTIZE else schema.QuantizeOptionsT()
+    model.subgraphs[0].operators.append(make_operator(model, code, [inner], outer, options))
+    set_output(model, inner, outer)
+    _take_name(model, inner, outer)
+
+
+def _take_name(model: Model, inner: int, outer: int) -> None:
+    """Let the new end carry the name that users and the signature know."""
+    tensors = model.subgraphs[0].tensors
+    tensors[outer].name = tensors[inner].name
+    tensors[inner].name = text(tensors[inner].name) + "/quantized"
+
+
+def _like(model: Model, tensor: int, kind: int) -> int:
+    """Add a tensor of the same shape and another type; uint8 keeps the scale with its zero point shifted."""
+    source = model.subgraphs[0].tensors[tensor]
+    copy = add_tensor(model, text(source.name), source.shape, kind)
+    if kind == Type.UINT8:
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = list(source.quantization.scale)
+        quantization.zeroPoint = [int(point) + UINT8_SHIFT for point in source.quantization.zeroPoint]
+        model.subgraphs[0].tensors[copy].quantization = quantization
+    return copy

@@ -12,7 +12,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from converters.entry import INPUT_NAME, OUTPUT_NAME, Entry
+from converters.edit import shared_or_each
+from converters.entry import CENTERED_NAME, INPUT_NAME, OUTPUT_NAME, Entry
 from converters.flatbuffer import Model
 from converters.graph import GraphBuilder
 from edgenet.folding import FoldedLayer, fold
@@ -50,11 +51,8 @@ class _Writer:
         return self.graph.finish({INPUT_NAME: image}, {OUTPUT_NAME: logits})
 
     def _subtract_mean(self, image: int) -> int:
-        mean = self.weights.preprocessing.mean
-        shared = len(set(mean)) == 1
-        values = np.asarray(mean[:1] if shared else mean, dtype=np.float32)
-        constant = self.graph.constant(f"{INPUT_NAME}/mean", values.reshape(()) if shared else values)
-        out = self.graph.tensor(f"{INPUT_NAME}/centered", self.graph.shape(image))
+        constant = self.graph.constant(f"{INPUT_NAME}/mean", shared_or_each(self.weights.preprocessing.mean))
+        out = self.graph.tensor(CENTERED_NAME, self.graph.shape(image))
         return self.graph.op(Op.SUB, (image, constant), out, schema.SubOptionsT())
 
     def _stem(self) -> FoldedLayer:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import flatbuffer
+from converters.edit import text
 from converters.flatbuffer import Model
 from converters.histogram import Histogram
 from converters.patterns import activation_tensors, find_sigmoids, find_swishes
@@ -91,7 +92,7 @@ def _split(model: Model, tensors: list[int]) -> Iterator[list[int]]:
 
 def _observe_some(model: Model, tensors: list[int], images: Iterable[NDArray[np.float32]]) -> dict[str, Statistics]:
     graph = model.subgraphs[0]
-    names = [_text(graph.tensors[tensor].name) for tensor in tensors]
+    names = [text(graph.tensors[tensor].name) for tensor in tensors]
     marked = _marked(model, tensors)
     size_bytes = 4 * sum(math.prod(graph.tensors[tensor].shape) for tensor in tensors)
     cores = os.cpu_count() or 1
@@ -107,10 +108,6 @@ def _observe_some(model: Model, tensors: list[int], images: Iterable[NDArray[np.
         for mine, theirs in zip(merged, other.statistics, strict=True):
             mine.merge(theirs)
     return dict(zip(names, merged, strict=True))
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _marked(model: Model, tensors: list[int]) -> bytes:

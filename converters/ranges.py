@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.edit import text
 from converters.flatbuffer import Model
 from converters.histogram import Histogram
 from converters.observe import Statistics
@@ -39,7 +40,7 @@ def choose_ranges(model: Model, statistics: dict[str, Statistics], method: Range
     """Return a range for every activation of `model` by name."""
     graph = model.subgraphs[0]
     swishes, swish_inputs, gates = find_swishes(model), find_swish_inputs(model), find_gate_inputs(model)
-    names = {index: _text(tensor.name) for index, tensor in enumerate(graph.tensors)}
+    names = {index: text(tensor.name) for index, tensor in enumerate(graph.tensors)}
     ranges = {names[tensor]: SIGMOID_RANGE for tensor in find_sigmoids(model)}
     for index, name in names.items():
         if index in swishes:
@@ -50,10 +51,6 @@ def choose_ranges(model: Model, statistics: dict[str, Statistics], method: Range
             continue
         ranges[name] = _choose(row, method, index in swish_inputs, index in gates)
     return ranges
-
-
-def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def _choose(row: Statistics, method: RangeMethod, feeds_swish: bool, feeds_gate: bool) -> Range:

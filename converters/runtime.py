@@ -68,6 +68,16 @@ class Runner:
         """Return an output as the runtime's own memory: valid until the next run, and only while nothing keeps it."""
         return self._interpreter.tensor(self._output_indices[output])()  # type: ignore[no-any-return]  # untyped runtime
 
+    def real_output(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the first output as real numbers for a real input, rounded to the input's own steps if it has any."""
+        if self.input.scale:
+            low, high = np.iinfo(self.input.dtype).min, np.iinfo(self.input.dtype).max
+            steps = np.round(values / self.input.scale) + self.input.zero_point
+            self.run(np.clip(steps, low, high).astype(self.input.dtype))
+        else:
+            self.run(values)
+        return decode(self.view(0), self.outputs[0])
+
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the first output as real numbers [classes] for raw pixels [side, side, 3], whatever the model's ends."""
         self.run(encode_pixels(pixels, self.input))

@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import flatbuffer
+from converters.edit import text
 from converters.flatbuffer import Model
 from converters.patterns import op_code
 from converters.runtime import Runner, decode, encode_pixels
@@ -68,11 +69,7 @@ def _layer_tensors(model: Model) -> dict[str, int]:
     graph = model.subgraphs[0]
     outputs = [int(row.outputs[0]) for row in graph.operators if op_code(model, row) in _WEIGHTED]
     # A quantized file's last tensor is renamed where an end was added to it.
-    return {_text(graph.tensors[tensor].name).removesuffix("/quantized"): tensor for tensor in outputs}
-
-
-def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+    return {text(graph.tensors[tensor].name).removesuffix("/quantized"): tensor for tensor in outputs}
 
 
 def _groups(model: Model, tensors: dict[str, int], names: list[str]) -> Iterator[list[str]]:

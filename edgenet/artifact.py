@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgenet.atomic import write_files
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest, parse_manifest
 from edgenet.precision import Precision
@@ -51,6 +52,18 @@ def pack_golden(golden: Golden) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, pixels=golden.pixels, logits=golden.logits, float_logits=golden.float_logits)
     return stream.getvalue()
+
+
+def write_artifact(stem_path: Path, content: bytes, golden: Golden, manifest: Manifest) -> Artifact:
+    """Write a model file, its golden vectors and its manifest under one stem, all or none; raise InputError."""
+    path = stem_path.with_name(stem_path.name + MODEL_SUFFIX)
+    document = manifest.model_dump_json(indent=2) + "\n"
+    write_files({
+        path: content,
+        path.with_name(manifest.golden): pack_golden(golden),
+        stem_path.with_name(stem_path.name + MANIFEST_SUFFIX): document.encode(),
+    })  # fmt: skip
+    return Artifact(path, manifest)
 
 
 def read_golden(artifact: Artifact) -> Golden:

@@ -184,7 +184,7 @@ _EDGETPU_SHORT = {"es": "edgetpu-s", "em": "edgetpu-m", "el": "edgetpu-l"}
 
 def parse_variant(text: str) -> Variant:
     """Return the variant of a short, long or `scaled:PHI` name; raise InputError for any other."""
-    if text.lower().startswith("scaled:"):
+    if re.match(r"scaled[:-]", text.lower()):  # the dash is how file names and manifests spell it
         return scaled(_parse_phi(text))
     short = _short_name(text)
     if short in VARIANTS:
@@ -206,7 +206,7 @@ def _short_name(text: str) -> str:
 
 def _parse_phi(text: str) -> float:
     try:
-        phi = float(text.partition(":")[2])
+        phi = float(text[len("scaled:") :])
     except ValueError:
         phi = math.nan
     if not 0 <= phi <= 10:

@@ -10,6 +10,7 @@ from edgenet.preprocessing import Preprocessing
 from edgenet.variants import Variant
 
 Padding = Literal["same", "symmetric"]
+Source = Literal["packaged", "imagenet", "file", "random"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Weights:
     """
 
     tensors: dict[str, NDArray[np.float32]]
-    source: str  # "packaged", "imagenet", "file", "random"
+    source: Source
     origin: str  # where exactly: package and version, repository and revision, file name, seed
     sha256: str  # of the file that was read; of the seed's tensors for "random"
     variant: Variant

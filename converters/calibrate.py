@@ -1,0 +1,91 @@
+"""Find the ranges of a full-integer file: watch the float graph, then choose by measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters import flatbuffer
+from converters.entry import Entry
+from converters.observe import Statistics, observe
+from converters.quantize import quantize_model
+from converters.ranges import Range, RangeMethod, choose_ranges
+from converters.runtime import Runner
+from edgenet.agreement import sqnr_db
+from edgenet.progress import Report, tracked
+
+JUDGED = 16  # calibration images on which the ways of choosing ranges are held against each other
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ranges of every activation: `ranges` for 8-bit activations, `wide` (all that was seen) for 16-bit ones."""
+
+    ranges: dict[str, Range]
+    wide: dict[str, Range]
+    method: RangeMethod
+    candidates_sqnr_db: dict[str, float]
+
+
+class _Fed(Collection[NDArray[np.float32]]):
+    """Raw pixels as a float graph's inputs; can be gone through more than once."""
+
+    def __init__(self, images: Collection[NDArray[np.uint8]], entry: Entry, report: Report) -> None:
+        self._images, self._entry, self._report = images, entry, report
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for pixels in tracked(self._images, "calibrating", len(self._images), self._report):
+            yield self._entry.feed(pixels)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __contains__(self, item: object) -> bool:
+        raise TypeError("images are gone through, not searched")
+
+
+def calibrate(
+    content: bytes,
+    entry: Entry,
+    exact: dict[str, Range],
+    images: Collection[NDArray[np.uint8]],
+    report: Report,
+) -> Calibration:
+    """Watch a float graph on raw pixels [side, side, 3] and return the ranges of its activations.
+
+    `exact` holds the ranges that are known beforehand, those of the input: they are not left to what was seen.
+    Both ways of choosing ranges are turned into int8 files and run on the first calibration images; the one whose logits
+    are closer to the float graph's wins. Neither is better for every network, so none is chosen by name.
+    """
+    statistics = observe(content, _Fed(images, entry, report))
+    candidates = {method: _ranges(content, statistics, method) | exact for method in get_args(RangeMethod)}
+    fed = [entry.feed(pixels) for pixels in islice(images, JUDGED)]
+    expected = _outputs(content, fed)
+    measured = {}
+    for method, ranges in tracked(candidates.items(), "choosing ranges", len(candidates), report):
+        measured[method] = _int8_sqnr_db(content, ranges, fed, expected)
+    best = max(measured, key=lambda method: measured[method])
+    return Calibration(candidates[best], candidates["minmax"], best, measured)
+
+
+def _ranges(content: bytes, statistics: dict[str, Statistics], method: RangeMethod) -> dict[str, Range]:
+    return choose_ranges(flatbuffer.read(content), statistics, method)
+
+
+def _outputs(content: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    runner = Runner(content)
+    return [runner.real_output(values) for values in inputs]
+
+
+def _int8_sqnr_db(
+    content: bytes, ranges: dict[str, Range], inputs: list[NDArray[np.float32]], expected: list[NDArray[np.float32]]
+) -> float:
+    got = _outputs(flatbuffer.write(quantize_model(content, "w8a8", ranges)), inputs)
+    signal = sum(float(np.vdot(wanted, wanted)) for wanted in expected)
+    noise = sum(float(np.sum(np.square(wanted - row))) for wanted, row in zip(expected, got, strict=True))
+    return sqnr_db(signal, noise)
