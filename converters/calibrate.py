@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.entry import Entry
-from converters.observe import Statistics, observe
-from converters.quantize import quantize_model
+from converters.observe import channel_means, observe
+from converters.quantize import ActivationData, quantize_model
 from converters.ranges import Range, RangeMethod, choose_ranges
 from converters.runtime import Runner
 from edgenet.agreement import sqnr_db
@@ -24,10 +24,10 @@ JUDGED = 16  # calibration images on which the ways of choosing ranges are held 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Ranges of every activation: `ranges` for 8-bit activations, `wide` (all that was seen) for 16-bit ones."""
+    """What is known of every activation: `narrow` for 8 bits, `wide` (the range of all that was seen) for 16."""
 
-    ranges: dict[str, Range]
-    wide: dict[str, Range]
+    narrow: ActivationData
+    wide: ActivationData
     method: RangeMethod
     candidates_sqnr_db: dict[str, float]
 
@@ -63,18 +63,19 @@ def calibrate(
     are closer to the float graph's wins. Neither is better for every network, so none is chosen by name.
     """
     statistics = observe(content, _Fed(images, entry, report))
-    candidates = {method: _ranges(content, statistics, method) | exact for method in get_args(RangeMethod)}
+    model = flatbuffer.read(content)
+    means = channel_means(model, statistics)
+    candidates = {
+        method: ActivationData(choose_ranges(model, statistics, method) | exact, means)
+        for method in get_args(RangeMethod)
+    }
     fed = [entry.feed(pixels) for pixels in islice(images, JUDGED)]
     expected = _outputs(content, fed)
     measured = {}
-    for method, ranges in tracked(candidates.items(), "choosing ranges", len(candidates), report):
-        measured[method] = _int8_sqnr_db(content, ranges, fed, expected)
+    for method, data in tracked(candidates.items(), "choosing ranges", len(candidates), report):
+        measured[method] = _int8_sqnr_db(content, data, fed, expected)
     best = max(measured, key=lambda method: measured[method])
     return Calibration(candidates[best], candidates["minmax"], best, measured)
-
-
-def _ranges(content: bytes, statistics: dict[str, Statistics], method: RangeMethod) -> dict[str, Range]:
-    return choose_ranges(flatbuffer.read(content), statistics, method)
 
 
 def _outputs(content: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -83,9 +84,9 @@ def _outputs(content: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[
 
 
 def _int8_sqnr_db(
-    content: bytes, ranges: dict[str, Range], inputs: list[NDArray[np.float32]], expected: list[NDArray[np.float32]]
+    content: bytes, data: ActivationData, inputs: list[NDArray[np.float32]], expected: list[NDArray[np.float32]]
 ) -> float:
-    got = _outputs(flatbuffer.write(quantize_model(content, "w8a8", ranges)), inputs)
+    got = _outputs(flatbuffer.write(quantize_model(content, "w8a8", data)), inputs)
     signal = sum(float(np.vdot(wanted, wanted)) for wanted in expected)
     noise = sum(float(np.sum(np.square(wanted - row))) for wanted, row in zip(expected, got, strict=True))
     return sqnr_db(signal, noise)

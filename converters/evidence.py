@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from converters.calibrate import Calibration
 from converters.calibration_source import CalibrationManifest
-from converters.ranges import Range
+from converters.quantize import ActivationData
 from converters.verify import all_logits, compare, layer_errors
 from edgenet.artifact import Golden
 from edgenet.manifest import (
@@ -101,7 +101,7 @@ def preprocessing_record(preprocessing: Preprocessing, folding: str) -> Preproce
 
 
 def calibration_record(
-    images: CalibrationManifest, calibration: Calibration, ranges: dict[str, Range]
+    images: CalibrationManifest, calibration: Calibration, data: ActivationData
 ) -> CalibrationRecord:
     """Return what the ranges were made from, for the manifest."""
     return CalibrationRecord(
@@ -110,7 +110,7 @@ def calibration_record(
         seed=images.seed,
         files={file.name: file.sha256 for file in images.files},
         skipped=tuple(SkippedRecord(name=row.name, reason=row.reason) for row in images.skipped),
-        method=calibration.method if ranges is calibration.ranges else "minmax",
+        method=calibration.method if data is calibration.narrow else "minmax",
         candidates_sqnr_db={name: round(value, 2) for name, value in calibration.candidates_sqnr_db.items()},
-        ranges={name: RangeRecord(low=row.low, high=row.high) for name, row in ranges.items()},
+        ranges={name: RangeRecord(low=row.low, high=row.high) for name, row in data.ranges.items()},
     )

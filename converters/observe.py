@@ -26,27 +26,68 @@ from converters.runtime import Runner
 from edgenet.errors import InputError
 
 SAMPLED = 2048  # values a tensor and image that enter the histogram; minimum and maximum look at every value
+AVERAGED = 8192  # values a tensor and image that enter the means of its channels
+FIXED_POINT = 2.0**32  # means are summed as whole numbers of 2**-32: the sum is the same in any order
 MEMORY_LIMIT_BYTES = 1_500_000_000  # of marked tensors held at a time; more are watched in several passes
+
+
+class ChannelMean:
+    """The mean of each channel [C] over images, the same whatever the order of the images and threads."""
+
+    def __init__(self) -> None:
+        self._sum: NDArray[np.int64] | int = 0
+        self._images = 0
+
+    def add(self, mean: NDArray[np.float64]) -> None:
+        """Take in the channel means [C] of one image."""
+        self._sum = self._sum + np.rint(mean * FIXED_POINT).astype(np.int64)
+        self._images += 1
+
+    def merge(self, other: ChannelMean) -> None:
+        """Take in what another watcher saw."""
+        self._sum = self._sum + other._sum
+        self._images += other._images
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """Return the means, [C]."""
+        return np.asarray(self._sum, dtype=np.float64) / (FIXED_POINT * self._images)
 
 
 @dataclass
 class Statistics:
-    """What one tensor held over all images."""
+    """What one tensor held over all images; `swish_mean` is that of x * sigmoid(x), where that is needed."""
 
+    feeds_swish: bool = False
     minimum: float = math.inf
     maximum: float = -math.inf
     histogram: Histogram = field(default_factory=Histogram)
+    mean: ChannelMean = field(default_factory=ChannelMean)
+    swish_mean: ChannelMean = field(default_factory=ChannelMean)
 
-    def add(self, values: NDArray[np.float32], sampled: NDArray[np.float32]) -> None:
-        """Take in one image's tensor and a sample of its values."""
+    def add(self, values: NDArray[np.float32], stride: int) -> None:
+        """Take in one image's tensor [..., C]; `stride` is that of the values which enter the histogram."""
         low, high = float(values.min()), float(values.max())
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
-        self.histogram.add(sampled, max(-low, high))
+        self.histogram.add(values.reshape(-1)[::stride], max(-low, high))
+        places = values.reshape(-1, values.shape[-1])
+        some = places[:: max(1, values.size // AVERAGED)]
+        self.mean.add(some.mean(axis=0, dtype=np.float64))
+        if self.feeds_swish:
+            self.swish_mean.add(swish(some.astype(np.float64)).mean(axis=0))
 
     def merge(self, other: Statistics) -> None:
         """Take in what another watcher saw."""
         self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         self.histogram.merge(other.histogram)
+        self.mean.merge(other.mean)
+        if self.feeds_swish:
+            self.swish_mean.merge(other.swish_mean)
+
+
+def swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return x * sigmoid(x); beyond 60 the sigmoid is 0 or 1 in float64."""
+    return x / (1 + np.exp(-np.clip(x, -60, 60)))
 
 
 def observe(content: bytes, images: Iterable[NDArray[np.float32]]) -> dict[str, Statistics]:
@@ -65,6 +106,15 @@ def observe(content: bytes, images: Iterable[NDArray[np.float32]]) -> dict[str, 
         statistics.update(_observe_some(model, tensors, images))
     _refuse_infinite(statistics)
     return statistics
+
+
+def channel_means(model: Model, statistics: dict[str, Statistics]) -> dict[str, NDArray[np.float64]]:
+    """Return the mean of each channel [C] of every activation that was watched or is the swish of one, by name."""
+    names = [text(tensor.name) for tensor in model.subgraphs[0].tensors]
+    means = {name: row.mean.value for name, row in statistics.items()}
+    for tensor, source in find_swishes(model).items():
+        means[names[tensor]] = statistics[names[source]].swish_mean.value
+    return means
 
 
 def _refuse_infinite(statistics: dict[str, Statistics]) -> None:
@@ -94,11 +144,13 @@ def _observe_some(model: Model, tensors: list[int], images: Iterable[NDArray[np.
     graph = model.subgraphs[0]
     names = [text(graph.tensors[tensor].name) for tensor in tensors]
     marked = _marked(model, tensors)
+    swished = set(find_swishes(model).values())
+    feeds_swish = [tensor in swished for tensor in tensors]
     size_bytes = 4 * sum(math.prod(graph.tensors[tensor].shape) for tensor in tensors)
     cores = os.cpu_count() or 1
     # Two watchers overlap one's arithmetic with the other's; a network too large for that gets the cores as threads.
     workers = cores if size_bytes * cores <= MEMORY_LIMIT_BYTES else 1
-    watchers = [_Watcher(marked, len(tensors), threads=max(1, cores // workers)) for _ in range(workers)]
+    watchers = [_Watcher(marked, feeds_swish, threads=max(1, cores // workers)) for _ in range(workers)]
     source = iter(images)
     with ThreadPoolExecutor(workers) as pool:
         while batch := list(islice(source, workers)):
@@ -123,16 +175,15 @@ def _marked(model: Model, tensors: list[int]) -> bytes:
 class _Watcher:
     """One interpreter and what it saw."""
 
-    def __init__(self, marked: bytes, count: int, threads: int) -> None:
+    def __init__(self, marked: bytes, feeds_swish: list[bool], threads: int) -> None:
         self._runner = Runner(marked, threads)
-        self.statistics = [Statistics() for _ in range(count)]
+        self.statistics = [Statistics(feeds_swish=feeds) for feeds in feeds_swish]
         self._strides = [_sampling_stride(info.shape) for info in self._runner.outputs]
 
     def look(self, image: NDArray[np.float32]) -> None:
         self._runner.run(image)
         for index, (row, stride) in enumerate(zip(self.statistics, self._strides, strict=True)):
-            values = self._runner.view(index).reshape(-1)
-            row.add(values, values[::stride])
+            row.add(self._runner.view(index), stride)
 
 
 def _sampling_stride(shape: tuple[int, ...]) -> int:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters import flatbuffer
+from converters.compensate import correct_biases, keep_kernel_sums
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
 from converters.ranges import Range
@@ -20,15 +23,26 @@ from edgenet.errors import InputError
 from edgenet.precision import Precision
 
 
-def quantize_model(content: bytes, precision: Precision, ranges: dict[str, Range]) -> Model:
-    """Return the model of a float .tflite file in another precision; `ranges` serve w8a8 and w8a16 alone.
+@dataclass(frozen=True)
+class ActivationData:
+    """What calibration knows of each activation by name: its range, and the mean of its channels [C]."""
+
+    ranges: dict[str, Range]
+    means: dict[str, NDArray[np.float64]]
+
+
+NO_DATA = ActivationData({}, {})
+
+
+def quantize_model(content: bytes, precision: Precision, data: ActivationData = NO_DATA) -> Model:
+    """Return the model of a float .tflite file in another precision; `data` serves w8a8 and w8a16 alone.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.
     """
     if precision == "fp32":
         return _finished(flatbuffer.read(content))
-    calibration = _as_calibration(ranges) if precision in ("w8a8", "w8a16") else None
+    calibration = _as_calibration(data.ranges) if precision in ("w8a8", "w8a16") else None
     quantizer = _quantizer_class()(bytearray(content), _RECIPES[precision]())
     try:
         # The library prints progress of its own, which is neither --json nor our progress line.
@@ -38,7 +52,11 @@ def quantize_model(content: bytes, precision: Precision, ranges: dict[str, Range
         raise InputError(
             f"cannot quantize the model to {precision}: {error}", mend="edgenet info FILE lists its ops"
         ) from error
-    return _finished(flatbuffer.read(bytes(result.quantized_model)))
+    model, original = flatbuffer.read(bytes(result.quantized_model)), flatbuffer.read(content)
+    if precision != "fp16":
+        keep_kernel_sums(model, original)
+        correct_biases(model, original, data.means)
+    return _finished(model)
 
 
 def _finished(model: Model) -> Model:

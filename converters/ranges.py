@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from converters.edit import text
 from converters.flatbuffer import Model
 from converters.histogram import Histogram
-from converters.observe import Statistics
+from converters.observe import Statistics, swish
 from converters.patterns import find_gate_inputs, find_sigmoids, find_swish_inputs, find_swishes
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -61,25 +61,21 @@ def _choose(row: Statistics, method: RangeMethod, feeds_swish: bool, feeds_gate:
         return seen
     if feeds_gate:
         return Range(max(seen.low, -GATE_LIMIT), min(seen.high, GATE_LIMIT))
-    return _least_error(row.histogram, seen, _swish if feeds_swish else None)
+    return _least_error(row.histogram, seen, swish if feeds_swish else None)
 
 
 def swish_statistics(row: Statistics) -> Statistics:
     """Return the statistics of x * sigmoid(x), computed from those of x."""
-    values = _swish(np.asarray([row.minimum, row.maximum]))
+    values = swish(np.asarray([row.minimum, row.maximum]))
     dips = row.minimum < SWISH_MINIMUM_AT < row.maximum
     low = SWISH_MINIMUM if dips else float(values.min())
-    result = Statistics(low, float(values.max()), Histogram())
-    centers = _swish(row.histogram.centers)
+    result = Statistics(minimum=low, maximum=float(values.max()))
+    centers = swish(row.histogram.centers)
     filled = row.histogram.counts > 0
     # Each bin's mass moves to the image of its centre; 4096 bins are fine enough for a 256-step range.
     result.histogram.add_weighted(centers[filled], row.histogram.counts[filled])
     result.histogram.zeros = row.histogram.zeros
     return result
-
-
-def _swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return x / (1 + np.exp(-np.clip(x, -60, 60)))
 
 
 def _least_error(histogram: Histogram, seen: Range, after: Function | None) -> Range:

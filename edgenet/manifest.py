@@ -25,8 +25,8 @@ class WeightsRecord(Record):
     origin: str
     sha256: str
     num_classes: int
-    padding: Literal["same", "symmetric"]
-    batch_norm_epsilon: float
+    padding: Literal["same", "symmetric"] | None  # None: a model file, which holds its convolutions as they are
+    batch_norm_epsilon: float | None
     notes: tuple[str, ...] = ()
 
 

@@ -1,0 +1,77 @@
+"""Take a float .tflite file of any origin as the network to quantize."""
+
+from ai_edge_litert import schema_py_generated as schema
+
+from converters import flatbuffer
+from converters.edit import text
+from converters.entry import FLOAT_ENTRY, Entry
+from converters.flatbuffer import Model
+from converters.input_ops import prepend_normalization, strip_subtraction
+from converters.ranges import Range
+from converters.write import FloatNetwork
+from edgenet.artifact import sha256
+from edgenet.errors import InputError
+from edgenet.manifest import WeightsRecord
+from edgenet.preprocessing import Preprocessing
+
+Type = schema.TensorType
+
+
+def side_of(content: bytes) -> int:
+    """Return the input side of a float file; raise InputError unless it has one square RGB input and one output."""
+    model = flatbuffer.read(content)
+    graph = model.subgraphs[0]
+    if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        ends = f"{len(model.subgraphs)} subgraphs, {len(graph.inputs)} inputs, {len(graph.outputs)} outputs"
+        raise InputError(f"the model has {ends}", allowed="one of each")
+    if any(row.type in (Type.INT8, Type.UINT8, Type.FLOAT16) for row in graph.tensors):
+        raise InputError("the model is quantized already", allowed="a float32 file", mend="give the file it came from")
+    image = graph.tensors[graph.inputs[0]]
+    shape = [int(size) for size in image.shape]
+    if image.type != Type.FLOAT32 or len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+        raise InputError(f"the model's input is {shape}", allowed="one square RGB image, float32 [1, side, side, 3]")
+    return shape[1]
+
+
+def float_source(
+    content: bytes, variant: str, weights: WeightsRecord | None, preprocessing: Preprocessing, *, raw_pixels: bool
+) -> FloatNetwork:
+    """Return a float file as a network; without `raw_pixels` it wants (pixels - mean) / std, which it is then given.
+
+    `weights` is what is known of their origin from a manifest; None: the file itself is all there is.
+    """
+    if not raw_pixels:
+        model = flatbuffer.read(content)
+        prepend_normalization(model, preprocessing.mean, preprocessing.std)
+        content = flatbuffer.write(model)
+    integer, zero_point = _integer_form(content)
+    shift = zero_point or 0
+    image = text(integer.subgraphs[0].tensors[integer.subgraphs[0].inputs[0]].name)
+    return FloatNetwork(
+        variant=variant,
+        content=content,
+        integer_content=flatbuffer.write(integer),
+        entry=FLOAT_ENTRY if zero_point is None else Entry("zero_point", zero_point, 1.0),
+        exact={image: Range(0.0 - shift, 255.0 - shift)},
+        weights=weights or _unknown_weights(content, variant),
+        preprocessing=preprocessing,
+        network_error=None,
+    )
+
+
+def _integer_form(content: bytes) -> tuple[Model, int | None]:
+    model = flatbuffer.read(content)
+    return model, strip_subtraction(model)
+
+
+def _unknown_weights(content: bytes, name: str) -> WeightsRecord:
+    model = flatbuffer.read(content)
+    output = model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]]
+    return WeightsRecord(
+        source="model",
+        origin=name,
+        sha256=sha256(content),
+        num_classes=int(output.shape[-1]),
+        padding=None,
+        batch_norm_epsilon=None,
+    )

@@ -1,0 +1,70 @@
+"""Look at a .tflite file from outside in a child process, where a file made to crash can crash alone.
+
+The runtime does not check a flatbuffer before it follows its offsets, and Python's reader believes every length it
+finds. So both meet an unknown file for the first time in a child, under a time and a memory limit.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from edgenet.errors import InputError, MissingError
+
+TIME_LIMIT_S = 120
+MEMORY_LIMIT_BYTES = 12 * 2**30  # of address space; XNNPACK and the Python process itself take about 2 GiB of it
+LIMIT_BYTES = 2**31 - 1
+
+_CHILD = """
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+from converters.screened import examine
+print(json.dumps(examine(open(sys.argv[1], "rb").read())))
+"""
+
+
+def read_screened(path: Path) -> bytes:
+    """Return the bytes of a .tflite file that a child process has parsed, loaded and run once without harm.
+
+    Raise InputError for a file that is missing, too large, no .tflite file, or that makes the child fail or die.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > LIMIT_BYTES:
+            raise InputError(f"{path} has {size_bytes} bytes", allowed=f"at most {LIMIT_BYTES} (2 GiB)")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", allowed="a .tflite file") from error
+    verdict = _examine_in_child(path)
+    if verdict:
+        raise InputError(f"{path.name}: {verdict}", allowed="a .tflite file that TFLite can load and run")
+    return content
+
+
+def _examine_in_child(path: Path) -> str:
+    """Return what is wrong with the file; "" = nothing."""
+    command = [sys.executable, "-c", _CHILD.format(limit=MEMORY_LIMIT_BYTES), str(path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT_S, env=environment, check=False)
+    except subprocess.TimeoutExpired:
+        return f"the runtime did not finish within {TIME_LIMIT_S} s"
+    if done.returncode < 0:
+        return f"the runtime died with signal {-done.returncode}: the file is damaged or made to do harm"
+    if done.returncode > 0:
+        return f"it cannot be parsed: {_last_line(done.stderr)}"
+    return _verdict(done.stdout)
+
+
+def _verdict(output: str) -> str:
+    document = json.loads(output)
+    if document["missing"]:
+        raise MissingError(document["missing"], mend="pip install ai-edge-litert")
+    return str(document["wrong"])
+
+
+def _last_line(stderr: str) -> str:
+    lines = stderr.strip().splitlines()
+    return lines[-1] if lines else "no message"
