@@ -105,11 +105,15 @@ def calibration_record(
 ) -> CalibrationRecord:
     """Return what the ranges were made from, for the manifest."""
     return CalibrationRecord(
+        kind=images.kind,
         source=images.source,
-        count=images.count,
         seed=images.seed,
+        wanted=images.wanted,
+        used=images.used,
+        pixels_sha256=images.pixels_sha256,
         files={file.name: file.sha256 for file in images.files},
         skipped=tuple(SkippedRecord(name=row.name, reason=row.reason) for row in images.skipped),
+        notes=images.notes,
         method=calibration.method if data is calibration.narrow else "minmax",
         candidates_sqnr_db={name: round(value, 2) for name, value in calibration.candidates_sqnr_db.items()},
         ranges={name: RangeRecord(low=row.low, high=row.high) for name, row in data.ranges.items()},

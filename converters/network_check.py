@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from converters.runtime import Runner
 from edgenet.errors import GateFailed
 from edgenet.layers import Architecture
+from edgenet.native_noise import quiet_native_stderr
 from edgenet.preprocessing import normalize
 from edgenet.weights.record import Weights
 
@@ -22,15 +23,9 @@ def network_error(
 
     Raise GateFailed above 1e-4: the file does not compute the network.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow announces itself on stderr otherwise
-    from edgenet.network import build_network, load_weights_into
-
-    network = build_network(architecture, form="deploy", convention=weights.convention)
-    load_weights_into(network, architecture, weights)
     runner = Runner(content, os.cpu_count() or 1)
     worst = largest = 0.0
-    for pixels in images:
-        expected = network(normalize(pixels, weights.preprocessing)[np.newaxis], training=False).numpy()[0]
+    for pixels, expected in zip(images, _network_logits(architecture, weights, images), strict=True):
         worst = max(worst, float(np.abs(runner.logits(pixels) - expected).max()))
         largest = max(largest, float(np.abs(expected).max()))
     error = worst / largest if largest else worst
@@ -41,3 +36,15 @@ def network_error(
             mend="the weights may hold NaN or overflow; with healthy weights this is a bug in edgenet",
         )
     return error
+
+
+def _network_logits(
+    architecture: Architecture, weights: Weights, images: Sequence[NDArray[np.uint8]]
+) -> list[NDArray[np.float32]]:
+    with quiet_native_stderr():
+        from edgenet.network import build_network, load_weights_into
+
+        network = build_network(architecture, form="deploy", convention=weights.convention)
+        load_weights_into(network, architecture, weights)
+        inputs = [normalize(pixels, weights.preprocessing)[np.newaxis] for pixels in images]
+        return [network(values, training=False).numpy()[0] for values in inputs]

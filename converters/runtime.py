@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenet.errors import InputError, MissingError
+from edgenet.native_noise import quiet_native_stderr
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Runner:
 
     def __init__(self, content: bytes, threads: int = 1) -> None:
         try:
-            self._interpreter = interpreter_class()(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_native_stderr():
+                self._interpreter = interpreter_class()(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"the TFLite runtime cannot load the model: {_first_line(error)}") from error
         inputs = self._interpreter.get_input_details()

@@ -92,13 +92,19 @@ def find_artifacts(path: Path) -> list[Artifact]:
     return [_read(path if path.name.endswith(MANIFEST_SUFFIX) else path.with_name(path.stem + MANIFEST_SUFFIX))]
 
 
-def _read(manifest_path: Path) -> Artifact:
-    if not manifest_path.exists():
+def read_manifest(path: Path) -> Manifest:
+    """Read a .manifest.json; raise InputError if it is missing or is none."""
+    try:
+        return parse_manifest(path.read_bytes(), path.name)
+    except OSError as error:
         raise InputError(
-            f"{manifest_path.name} is missing beside the model",
+            f"cannot read {path}: {error.strerror}",
             mend="keep the .manifest.json with its file, or write both again with edgenet convert or quantize",
-        )
-    manifest = parse_manifest(manifest_path.read_bytes(), manifest_path.name)
+        ) from error
+
+
+def _read(manifest_path: Path) -> Artifact:
+    manifest = read_manifest(manifest_path)
     path = manifest_path.with_name(Path(manifest.file).name)
     if not path.exists():
         raise InputError(f"{path.name} is missing beside its manifest", mend="convert again")

@@ -61,11 +61,15 @@ class SkippedRecord(Record):
 class CalibrationRecord(Record):
     """What the ranges were made from."""
 
-    source: str
-    count: int
+    kind: Literal["builtin", "folder", "array"]
+    source: str  # as the user named it
     seed: int
+    wanted: int  # images
+    used: int  # images
+    pixels_sha256: str  # of all pixels in order
     files: dict[str, str]  # name -> sha256
-    skipped: tuple[SkippedRecord, ...] = ()
+    skipped: tuple[SkippedRecord, ...]
+    notes: tuple[str, ...]
     method: str  # which way of choosing ranges won
     candidates_sqnr_db: dict[str, float]  # each way's logit SQNR on calibration images: what the choice rests on
     ranges: dict[str, RangeRecord]

@@ -1,0 +1,67 @@
+"""Find the float network that an artifact was made from, to hold it against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from converters import flatbuffer
+from converters.entry import FLOAT_ENTRY
+from converters.float_file import build_float
+from converters.float_source import side_of
+from converters.screen import read_screened
+from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts, stem
+from edgenet.errors import EdgenetError, InputError
+from edgenet.layers import expand
+from edgenet.variants import parse_variant
+from edgenet.weights.load import load_weights
+
+MEND = "give the float file with --reference FILE.tflite, or write fp32 beside it (--precision fp32,w8a8)"
+
+
+def float_reference(artifact: Artifact, given: Path | None, say: Callable[[str], None]) -> bytes:
+    """Return the float file that an artifact answers to; it takes raw pixels.
+
+    First the file that is given, then an fp32 artifact of the same weights in the same folder, then the network written
+    anew from its weights. Raise InputError if none can be had.
+    """
+    if given is not None:
+        content = read_screened(given)
+        if side_of(content) != artifact.manifest.side_px:
+            raise InputError(f"{given.name} has another input side than {artifact.path.name}", mend=MEND)
+        return content
+    sibling = _sibling(artifact)
+    return sibling if sibling is not None else _rebuilt(artifact, say)
+
+
+def _sibling(artifact: Artifact) -> bytes | None:
+    """Return the fp32 file of the same weights and preprocessing beside an artifact, if there is one."""
+    manifest = artifact.manifest
+    name = stem(manifest.variant, "fp32", manifest.weights.source)
+    path = artifact.path.with_name(name + MANIFEST_SUFFIX)
+    if not path.exists():
+        return None
+    other = find_artifacts(path)[0]
+    same = (
+        other.manifest.weights.sha256 == manifest.weights.sha256
+        and other.manifest.to_preprocessing() == manifest.to_preprocessing()
+    )
+    return read_screened(other.path) if same else None
+
+
+def _rebuilt(artifact: Artifact, say: Callable[[str], None]) -> bytes:
+    manifest = artifact.manifest
+    source = manifest.weights.source
+    if source in ("file", "model"):
+        raise InputError(f"{artifact.path.name} was made from {manifest.weights.origin}, which is not at hand", mend=MEND)
+    choice = f"random:{manifest.weights.origin.removeprefix('seed ')}" if source == "random" else source
+    variant = parse_variant(manifest.variant)
+    try:
+        weights = load_weights(choice, variant, say=say, num_classes=manifest.weights.num_classes)
+    except EdgenetError as error:
+        raise InputError(f"the weights of {artifact.path.name} cannot be had: {error.what}", mend=MEND) from error
+    if weights.sha256 != manifest.weights.sha256:
+        raise InputError(f"{weights.origin} has other weights than {artifact.path.name}", mend=MEND)
+    weights = replace(weights, preprocessing=manifest.to_preprocessing())
+    return flatbuffer.write(build_float(expand(variant, weights.num_classes, manifest.side_px), weights, FLOAT_ENTRY))

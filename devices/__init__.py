@@ -1,0 +1,1 @@
+"""Where a file runs: this machine, a board, a phone."""

@@ -1,0 +1,56 @@
+"""Take an EfficientNet variant to a file for small devices, and prove that the file is right.
+
+Importing this package imports nothing heavy: each public name is fetched when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgenet.counts import Counts, count
+    from edgenet.errors import EdgenetError, GateFailed, InputError, MissingError
+    from edgenet.layers import Architecture, expand
+    from edgenet.variants import VARIANTS, Variant, parse_variant, scaled
+
+__version__ = "0.1.0"
+
+# The public face: name -> module. A name is public when it stands here.
+_HOMES = {
+    "Architecture": "edgenet.layers",
+    "Counts": "edgenet.counts",
+    "EdgenetError": "edgenet.errors",
+    "GateFailed": "edgenet.errors",
+    "InputError": "edgenet.errors",
+    "MissingError": "edgenet.errors",
+    "VARIANTS": "edgenet.variants",
+    "Variant": "edgenet.variants",
+    "count": "edgenet.counts",
+    "expand": "edgenet.layers",
+    "parse_variant": "edgenet.variants",
+    "scaled": "edgenet.variants",
+}
+
+__all__ = [
+    "VARIANTS",
+    "Architecture",
+    "Counts",
+    "EdgenetError",
+    "GateFailed",
+    "InputError",
+    "MissingError",
+    "Variant",
+    "count",
+    "expand",
+    "parse_variant",
+    "scaled",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgenet' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

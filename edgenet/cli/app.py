@@ -1,0 +1,102 @@
+"""The table of verbs, and the parser that imports only the verb that was asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from edgenet import __version__
+from edgenet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One row of the table: the module whose function `command` runs the verb, and its line in `edgenet --help`."""
+
+    module: str
+    help: str
+
+
+VERBS = {
+    "list": Verb("edgenet.cli.list", "Show every variant with its size, cost and published accuracy."),
+    "info": Verb("edgenet.cli.info", "Show one variant: counts, stages and layers."),
+    "convert": Verb("edgenet.cli.convert", "Write a variant as verified .tflite files."),
+    "verify": Verb("edgenet.cli.verify", "Hold files against their float network, on photos, with gates."),
+    "doctor": Verb("edgenet.cli.doctor", "Show what is installed here, and how to get what is not."),
+}
+
+# The common base of typer's usage errors. Its home moved from click to typer's own copy; this name works in both.
+USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; raise InputError for one that cannot be understood."""
+    verb = _verb_of(arguments)
+    command = typer.main.get_command(_application(verb))
+    try:
+        # Not command.main(): that one turns interrupts and broken pipes into codes of its own.
+        with command.make_context("edgenet", arguments or ["--help"]) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except USAGE_ERROR as error:
+        raise _usage_error(error, verb) from None
+    return 0
+
+
+def _verb_of(arguments: list[str]) -> str:
+    """Return the verb of a command line, "" where there is none; raise InputError for an unknown one."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    if verb and verb not in VERBS:
+        close = get_close_matches(verb, VERBS, n=1)
+        mend = f"did you mean {close[0]}?" if close else "edgenet --help shows them all"
+        raise InputError(f"unknown command {verb!r}", allowed=", ".join(VERBS), mend=mend)
+    return verb
+
+
+def _application(verb: str) -> typer.Typer:
+    """Return a parser with every verb in its help, of which only `verb` is imported."""
+    # Plain help: rich's panels would import rich before there is anything to show.
+    app = typer.Typer(
+        rich_markup_mode=None, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+    )
+    app.callback(help="Take an EfficientNet variant to a TFLite file and prove that the file is right.")(_root)
+    for name, row in VERBS.items():
+        app.command(name, help=None if name == verb else row.help)(_load(row) if name == verb else _absent)
+    return app
+
+
+def _load(row: Verb) -> Callable[..., None]:
+    command: Callable[..., None] = import_module(row.module).command
+    return command
+
+
+def _absent() -> None:
+    """Stand for a verb in the help of the others."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgenet {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _usage_error(error: Any, verb: str) -> InputError:
+    """Say a usage error in edgenet's way: one line with a mend."""
+    helper = f"edgenet {verb} --help".replace("  ", " ")
+    close = getattr(error, "possibilities", None)
+    if close:
+        return InputError(f"unknown option {error.option_name}", mend=f"did you mean {' or '.join(sorted(close))}?")
+    what = error.format_message().rstrip(".")
+    return InputError(what[:1].lower() + what[1:], mend=f"{helper} shows what it takes")

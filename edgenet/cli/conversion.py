@@ -1,0 +1,131 @@
+"""What `edgenet convert` does between its flags and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.convert import float_network
+from converters.probe import golden_images, open_images, procedural_probe
+from converters.write import Job, needs_calibration, write_formats
+from edgenet.artifact import Artifact, read_manifest
+from edgenet.cli.console import say, warn
+from edgenet.errors import GateFailed, InputError
+from edgenet.manifest import Manifest
+from edgenet.precision import IoType, Precision
+from edgenet.preprocessing import Interpolation, Preprocessing
+from edgenet.progress import Report
+from edgenet.variants import Variant, parse_variant
+from edgenet.weights.load import load_weights
+from edgenet.weights.preprocessing_rules import PreprocessingOverrides
+
+INTERPOLATIONS = Interpolation
+DEFAULT_SAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """One conversion as the user asked for it."""
+
+    variant: Variant
+    formats: tuple[tuple[Precision, IoType], ...]
+    weights: str
+    calib: str
+    samples: int = DEFAULT_SAMPLES
+    seed: int = 0
+    num_classes: int = 0
+    overrides: PreprocessingOverrides | None = None
+    manifest: Manifest | None = None  # of the run that is repeated
+
+
+def overrides(
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+    crop_fraction: float | None,
+    interpolation: Interpolation | None,
+) -> PreprocessingOverrides:
+    """Return what the user set of the preprocessing."""
+    return PreprocessingOverrides(mean=mean, std=std, crop_fraction=crop_fraction, interpolation=interpolation)
+
+
+def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
+    """Return the request that repeats a manifest's run; `weights` and `calib` say where local files are now.
+
+    Raise InputError for a manifest that cannot be read or whose weights were a local file that is not given.
+    """
+    manifest = read_manifest(path)
+    source, record = manifest.weights.source, manifest.calibration
+    if source == "model":
+        raise InputError(f"{path.name} comes from edgenet quantize", mend="repeat that command; it stands in the manifest")
+    if source == "file" and not weights:
+        raise InputError(f"the weights were the file {manifest.weights.origin}", mend="say where it is: --weights FILE")
+    choice = f"random:{manifest.weights.origin.removeprefix('seed ')}" if source == "random" else source
+    return Request(
+        variant=parse_variant(manifest.variant),
+        formats=((manifest.precision, manifest.io),),
+        weights=weights or choice,
+        calib=calib or (record.source if record else "builtin"),
+        samples=record.wanted if record else DEFAULT_SAMPLES,
+        seed=record.seed if record else 0,
+        num_classes=manifest.weights.num_classes,
+        manifest=manifest,
+    )
+
+
+def run(request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report) -> list[Artifact]:
+    """Load the weights, check the network, write the files."""
+    report("loading weights", 0, 1)
+    weights = load_weights(
+        request.weights,
+        request.variant,
+        say=warn,
+        overrides=request.overrides,
+        num_classes=request.num_classes,
+        seed=request.seed,
+    )
+    report("loading weights", 1, 1)
+    say(f"weights: {weights.source}, {weights.origin}")
+    if request.manifest:
+        if weights.sha256 != request.manifest.weights.sha256:
+            raise InputError(f"{weights.origin} is not the file of the manifest (sha256 differs)", mend="give that file")
+        weights = replace(weights, preprocessing=request.manifest.to_preprocessing())
+    golden = golden_images(weights.preprocessing)
+    network = float_network(weights, golden, report)
+    return write_formats(network, _job(request, weights.preprocessing, out, verify, golden, command), report)
+
+
+def _job(
+    request: Request,
+    preprocessing: Preprocessing,
+    out: Path,
+    verify: bool,
+    golden: Sequence[NDArray[np.uint8]],
+    command: tuple[str, ...],
+) -> Job:
+    precisions = [precision for precision, _ in request.formats]
+    if needs_calibration(precisions):
+        calibration, probe = open_images(request.calib, preprocessing, request.samples, request.seed)
+    else:
+        calibration, probe = None, procedural_probe(preprocessing)
+    return Job(request.formats, out, calibration, probe if verify else None, golden, command)
+
+
+def compare_with_manifest(before: Manifest | None, artifacts: Sequence[Artifact]) -> None:
+    """Say whether a repeated run gave the same bytes; raise GateFailed if it did not."""
+    if before is None:
+        return
+    after = artifacts[0].manifest
+    if before.sha256 == after.sha256:
+        say(f"the same bytes as the manifest says: sha256 {after.sha256}")
+        return
+    changed = [
+        f"{name} {version} -> {after.tool_versions.get(name, 'none')}"
+        for name, version in before.tool_versions.items()
+        if after.tool_versions.get(name) != version
+    ]
+    why = f"tools changed: {', '.join(changed)}" if changed else "no tool changed; is it another machine?"
+    raise GateFailed(f"{after.file} has other bytes than its manifest says", mend=why)

@@ -1,0 +1,142 @@
+"""`edgenet verify`: hold written files against their float network, on photos, with gates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgenet.cli.console import Column, emit_json, next_command, say, show, show_table
+from edgenet.cli.options import Json
+from edgenet.cli.progress import StepProgress
+from edgenet.cli.written import decibels
+from edgenet.errors import GateFailed, InputError
+
+if TYPE_CHECKING:
+    from edgenet.agreement import Agreement, Proportion
+    from edgenet.cli.verification import Verified
+
+OutPath = Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A .tflite file or its folder.")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Photos: class folders, or flat with a CSV.")]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", metavar="CSV", help="file,class_index[,name]; DIR/labels.csv unless given.")
+]
+Reference = Annotated[
+    Path | None, typer.Option("--reference", metavar="FILE", help="The float .tflite file to compare with.")
+]
+MaxDrop = Annotated[
+    float | None, typer.Option("--max-drop", metavar="P", help="Fail if top-1 falls by more percentage points.")
+]
+MinAgree = Annotated[
+    float | None, typer.Option("--min-agree", metavar="F", help="Fail under this share of equal top-1 classes, 0 to 1.")
+]
+
+AGREEMENT = (
+    Column("\nfile"),
+    Column("golden\nvectors"),
+    Column("same top-1\nas float", numeric=True),
+    Column("95 %\ninterval", numeric=True),
+    Column("logit\nSQNR dB", numeric=True),
+)
+ACCURACY = (
+    Column("\nfile"),
+    Column("top-1\nfloat", numeric=True),
+    Column("top-1\nfile", numeric=True),
+    Column("95 %\ninterval", numeric=True),
+    Column("drop in\npoints", numeric=True),
+    Column("95 %\ninterval", numeric=True),
+    Column("top-5\nfile", numeric=True),
+)
+
+
+def command(
+    out: OutPath,
+    data: Data = None,
+    labels: Labels = None,
+    reference: Reference = None,
+    max_drop: MaxDrop = None,
+    min_agree: MinAgree = None,
+    as_json: Json = False,
+) -> None:
+    """Check files against their manifests, their golden vectors and their float network.
+
+    Without --data the float network is compared on procedural images; with photos the figures mean something, and with
+    labels accuracy is told too. Exits with 1 under a gate.
+
+    \b
+    edgenet verify lite0-w8a8.tflite --data photos --max-drop 1.0 --min-agree 0.95
+    """
+    from edgenet.cli import verification
+
+    _check_gates(data, max_drop, min_agree)
+    if labels and not data:
+        raise InputError("--labels needs photos", mend="add --data DIR")
+    with StepProgress() as report:
+        result = verification.verify(out, data, labels, reference, report)
+    if max_drop is not None and result.rows[0].agreement.accuracy is None:
+        raise InputError("--max-drop needs labels", mend="add --labels CSV, or name the class folders by class index")
+    failures = verification.failures(result.rows, max_drop, min_agree)
+    if as_json:
+        emit_json({**result.document(), "failures": failures})
+    else:
+        _show(result)
+    if failures:
+        raise GateFailed("; ".join(failures), mend="calibrate on more photos, or take --precision w8d, fp16")
+    next_command(f"edgenet info {result.rows[0].path}")
+
+
+def _check_gates(data: Path | None, max_drop: float | None, min_agree: float | None) -> None:
+    if min_agree is not None and not 0 <= min_agree <= 1:
+        raise InputError(f"--min-agree cannot be {min_agree:g}", allowed="a share from 0 to 1")
+    if max_drop is not None and not -100 <= max_drop <= 100:
+        raise InputError(f"--max-drop cannot be {max_drop:g}", allowed="percentage points from -100 to 100")
+    if max_drop is not None and data is None:
+        raise InputError("--max-drop needs labelled photos", mend="add --data DIR")
+
+
+def _show(result: Verified) -> None:
+    show(f"{result.rows[0].agreement.images} images: {result.images}")
+    for note in result.notes:
+        say(f"note: {note}")
+    for row in result.skipped[:5]:
+        say(f"skipped: {row.name}: {row.reason}")
+    if len(result.skipped) > 5:
+        say(f"skipped: {len(result.skipped) - 5} more")
+    show()
+    show_table(AGREEMENT, [_agreement_cells(row) for row in result.rows])
+    if result.rows[0].agreement.accuracy:
+        show()
+        show_table(ACCURACY, [_accuracy_cells(row.path.name, row.agreement) for row in result.rows])
+
+
+def _agreement_cells(row: Any) -> list[str]:
+    share = row.agreement.agreement
+    golden = "equal" if row.golden.max_abs_error == 0 else f"within {row.golden.max_abs_error:.2g}"
+    return [
+        row.path.name,
+        golden if row.golden.passed else f"OFF by {row.golden.max_abs_error:.2g}",
+        f"{100 * share.fraction:.1f} %",
+        _interval(share),
+        decibels(row.sqnr_db),
+    ]
+
+
+def _accuracy_cells(name: str, agreement: Agreement) -> list[str]:
+    accuracy = agreement.accuracy
+    if accuracy is None:
+        raise ValueError("an unlabelled result has no accuracy")
+    drop = accuracy.drop
+    return [
+        name,
+        f"{100 * accuracy.reference_top1.fraction:.1f} %",
+        f"{100 * accuracy.test_top1.fraction:.1f} %",
+        _interval(accuracy.test_top1),
+        f"{drop.points:.1f}",
+        f"{drop.low_points:.1f} to {drop.high_points:.1f}",
+        f"{100 * accuracy.test_top5.fraction:.1f} %",
+    ]
+
+
+def _interval(share: Proportion) -> str:
+    return f"{100 * share.low:.1f}–{100 * share.high:.1f} %"

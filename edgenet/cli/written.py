@@ -1,0 +1,90 @@
+"""How `convert` and `quantize` show what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgenet.cli.console import Column, emit_json, next_command, say, show, show_table, warn
+
+if TYPE_CHECKING:
+    from edgenet.artifact import Artifact
+    from edgenet.manifest import VerificationRecord
+
+COLUMNS = (
+    Column("file"),
+    Column("MB", numeric=True),
+    Column("ends"),
+    Column("same top-1\nas float", numeric=True),
+    Column("95 % interval", numeric=True),
+    Column("logit\nSQNR dB", numeric=True),
+    Column("worst layer (dB)"),
+)
+LOW_AGREEMENT = 0.9
+
+
+def show_written(artifacts: Sequence[Artifact], as_json: bool) -> None:
+    """Show the files that were written with their evidence; what must not be overlooked comes last."""
+    if as_json:
+        emit_json({"artifacts": [_document(artifact) for artifact in artifacts]})
+    else:
+        _show(artifacts)
+    for line in _warnings(artifacts):
+        warn(line)
+    next_command(f"edgenet verify {artifacts[-1].path} --data PHOTOS")
+
+
+def _document(artifact: Artifact) -> dict[str, Any]:
+    # Ranges of each tensor stay in the manifest: they would bury everything else.
+    manifest = artifact.manifest.model_dump(mode="json", exclude={"calibration": {"ranges"}, "schema_version": True})
+    return {"path": str(artifact.path), **manifest}
+
+
+def _show(artifacts: Sequence[Artifact]) -> None:
+    first = artifacts[0].manifest
+    verification = first.verification
+    if first.network_error is not None:
+        show(f"float graph against the tf_keras network: {first.network_error:.1e} of the largest logit")
+    calibration = next((row.manifest.calibration for row in artifacts if row.manifest.calibration), None)
+    if calibration:
+        show(f"calibrated on {calibration.used} images ({calibration.source}), ranges by {calibration.method}")
+        for note in calibration.notes:
+            say(f"note: {note}")
+    if verification:
+        show(f"verified on {verification.probe}")
+    show()
+    show_table(COLUMNS, [_cells(artifact) for artifact in artifacts])
+
+
+def _cells(artifact: Artifact) -> list[str]:
+    manifest = artifact.manifest
+    return [str(artifact.path), f"{manifest.size_bytes / 1e6:.1f}", manifest.io, *_evidence(manifest.verification)]
+
+
+def _evidence(verification: VerificationRecord | None) -> list[str]:
+    if verification is None:
+        return ["not verified", "", "", ""]
+    interval = f"{100 * verification.agreement_low:.1f}–{100 * verification.agreement_high:.1f} %"
+    worst = f"{verification.worst_layer} ({decibels(verification.worst_layer_sqnr_db)})"
+    return [f"{100 * verification.agreement:.1f} %", interval, decibels(verification.sqnr_db), worst]
+
+
+def decibels(value: float | None) -> str:
+    """Return a ratio in decibels as text; None says that both sides are equal."""
+    return "equal" if value is None else f"{value:.1f}"
+
+
+def _warnings(artifacts: Sequence[Artifact]) -> list[str]:
+    first = artifacts[0].manifest
+    lines = list(first.weights.notes)
+    if first.weights.source == "random":
+        lines.append("RANDOM WEIGHTS: these files classify nothing, and agreement with the float network means little")
+        return lines
+    for artifact in artifacts:
+        verification = artifact.manifest.verification
+        if verification and verification.agreement < LOW_AGREEMENT:
+            lines.append(
+                f"{artifact.path.name} agrees with the float network on {100 * verification.agreement:.1f} % of the images "
+                "only; calibrate on photos (--calib DIR) or take --dynamic or --fp16"
+            )
+    return lines

@@ -1,0 +1,219 @@
+"""Every verb of the live table: help, wrong usage, JSON, start-up; and what `main` makes of errors."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edgenet.__main__ import main
+from edgenet.cli import app
+from edgenet.cli.app import VERBS
+from edgenet.errors import GateFailed, InputError, MissingError
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("tensorflow", "tf_keras", "ai_edge_litert", "litert_quantizer", "numpy", "PIL", "rich")
+# One short call of each verb that can print JSON; a new verb needs its row.
+EXAMPLES = {
+    "list": ["list"],
+    "info": ["info", "b0"],
+    "doctor": ["doctor"],
+}
+
+EACH_VERB = pytest.mark.parametrize("verb", VERBS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Run":
+    monkeypatch.chdir(tmp_path)
+    return Run(capsys)
+
+
+@dataclass(frozen=True)
+class Run:
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> Outcome:
+        code = main(arguments)
+        out, err = self.capsys.readouterr()
+        return Outcome(code, out, err)
+
+
+def _python(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def test_help_shows_every_verb(run: Run) -> None:
+    for arguments in (["--help"], ["-h"], []):
+        outcome = run(*arguments)
+        assert (outcome.code, outcome.err) == (0, "")
+        for verb, row in VERBS.items():
+            assert f"  {verb} " in outcome.out
+            assert row.help.split()[0] in outcome.out
+
+
+@EACH_VERB
+def test_each_verb_has_help(run: Run, verb: str) -> None:
+    outcome = run(verb, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"Usage: edgenet {verb} ")
+    assert len(outcome.out.splitlines()) > 5
+
+
+@EACH_VERB
+def test_an_unknown_flag_is_one_line_and_2(run: Run, verb: str) -> None:
+    outcome = run(*EXAMPLES[verb], "--frobnicate")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert "--frobnicate" in outcome.err
+    assert f"edgenet {verb} --help" in outcome.err
+
+
+@EACH_VERB
+def test_json_is_one_document(run: Run, verb: str) -> None:
+    outcome = run(*EXAMPLES[verb], "--json")
+    document = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert document["schema_version"] == 1
+    assert "next: edgenet " in outcome.err or outcome.err == ""
+
+
+def test_every_verb_has_an_example() -> None:
+    assert set(EXAMPLES) == set(VERBS)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    arguments: list[str]
+    says: str
+
+
+WRONG = [
+    Wrong(["inof"], f"unknown command 'inof'; allowed: {', '.join(VERBS)}; did you mean info?"),
+    Wrong(["frobnicate"], "edgenet --help shows them all"),
+    Wrong(["list", "--jsn"], "unknown option --jsn; did you mean --json?"),
+    Wrong(["list", "--family", "lit"], "unknown family 'lit'; allowed: b, lite, edgetpu, v2; did you mean lite?"),
+    Wrong(["list", "b0"], "unexpected extra argument"),
+    Wrong(["info"], "missing argument 'VARIANT'; edgenet info --help shows what it takes"),
+    Wrong(["info", "lit0"], "did you mean lite0?"),
+    Wrong(["info", "some.tflite"], "info cannot read the file 'some.tflite'; allowed: a variant"),
+    Wrong(["info", "b0", "--side"], "option '--side' requires an argument"),
+    Wrong(["info", "b0", "--side", "31"], "--side cannot be '31'; allowed: a whole number from 32 to 4096"),
+    Wrong(["info", "b0", "--side", "2.5"], "--side cannot be '2.5'; allowed: a whole number"),
+    Wrong(["info", "b0", "--side", "٣٢"], "--side cannot be '٣٢'"),
+    Wrong(["info", "b0", "--classes", "0"], "--classes cannot be '0'; allowed: a whole number from 1 to 100000"),
+    Wrong(["info", "b0\nerror: forged"], "unknown variant 'b0\\nerror: forged'"),
+    Wrong(["info", "scaled:-1"], "cannot scale by 'scaled:-1'"),
+]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: " ".join(case.arguments))
+def test_wrong_usage_is_one_line_and_2(run: Run, case: Wrong) -> None:
+    outcome = run(*case.arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert case.says in outcome.err
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == Outcome(0, "edgenet 0.1.0\n", "")
+
+
+# What `main` makes of whatever a verb may raise: exit code and line.
+RAISED = [
+    (GateFailed("agreement 0.9"), 1, "error: agreement 0.9\n"),
+    (InputError("no such file"), 2, "error: no such file\n"),
+    (MissingError("no adb"), 3, "error: no adb\n"),
+    (KeyboardInterrupt(), 130, "error: interrupted\n"),
+    (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "error: permission denied: '/x'; change its"),
+    (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 2, "error: no space left on device: '/x/y'; free"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "line"), RAISED, ids=lambda value: type(value).__name__)
+def test_errors_become_one_line_and_a_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
+    _make_fail(monkeypatch, error)
+    outcome = run("list")
+    assert outcome.code == code
+    assert outcome.err.startswith(line)
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), FileNotFoundError(errno.ENOENT, "No such file", "own.json")])
+def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
+    _make_fail(monkeypatch, bug)
+    with pytest.raises(type(bug)):
+        run("list")
+
+
+def _make_fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(app, "_load", lambda row: command)
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _python("-m", "edgenet", "list", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands for a full disk")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = _python("-m", "edgenet", "list", "--json", stdout=full.fileno())
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no space left on device; free some space")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list", "--json"], ["info", "b4", "--json"], ["doctor", "--help"]], ids=" ".join
+)
+def test_start_up_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys; from edgenet.__main__ import main; code = main(sys.argv[1:]);"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    done = _python("-c", script, *arguments)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_importing_the_package_imports_nothing() -> None:
+    done = _python("-c", "import sys; import edgenet; print([name for name in sys.modules if 'edgenet.' in name])")
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["info", "b4"]], ids=" ".join)
+def test_start_up_takes_under_300_ms(arguments: list[str]) -> None:
+    # Processor time, the best of five: a busy machine must not fail it, a heavy import must.
+    assert min(_processor_time_s(arguments) for _ in range(5)) < 0.3
+
+
+def _processor_time_s(arguments: list[str]) -> float:
+    before = os.times()
+    assert _python("-m", "edgenet", *arguments).returncode == 0
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system

@@ -1,0 +1,92 @@
+"""Output: one JSON document, tables that no pipe cuts, progress that stays out of the way."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgenet.cli import progress
+from edgenet.cli.console import Column, emit_json, next_command, say, show_table, warn
+from edgenet.cli.progress import shown_progress
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_json_carries_its_schema_version(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_json({"median_s": 0.5, "name": "Brücke"})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"schema_version": 1, "median_s": 0.5, "name": "Brücke"}
+    assert (out.isascii(), err) == (True, "")
+
+
+def test_json_refuses_what_json_lacks() -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        emit_json({"median_s": float("nan")})
+
+
+def test_a_pipe_gets_whole_cells(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show_table([Column("name"), Column("value", numeric=True)], [["x" * 100, "1"], ["[bold]y", "23"]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "name" + " " * 98 + "value"
+    assert lines[2:] == ["x" * 100 + " " * 6 + "1", "[bold]y" + " " * 98 + "23"]
+
+
+def test_a_narrow_terminal_loses_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    show_table([Column("name")], [["abcdefghijklmno"]])
+    assert "".join(capsys.readouterr().out.split()).endswith("abcdefghijklmno")
+
+
+def test_lines_about_the_work_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    say("reading")
+    warn("random weights")
+    next_command("edgenet list")
+    assert capsys.readouterr() == ("", "reading\nwarning: random weights\nnext: edgenet list\n")
+
+
+def test_short_steps_leave_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_progress() as report:
+        report("calibrate", 0, 2)
+        report("calibrate", 2, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_long_steps_are_announced_and_timed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "WORTH_A_LINE_S", -1.0)
+    with shown_progress() as report:
+        report("trace", 0, 0)
+        report("calibrate", 0, 2)
+        report("calibrate", 2, 2)
+    assert capsys.readouterr().err.splitlines() == ["trace ...", "trace: 0.0 s", "calibrate ...", "calibrate: 0.0 s"]
+
+
+def test_an_error_passes_through_progress() -> None:
+    with pytest.raises(ZeroDivisionError), shown_progress():
+        raise ZeroDivisionError
+
+
+def test_a_terminal_gets_a_bar_and_keeps_the_times() -> None:
+    script = (
+        "import sys; from edgenet.cli import progress; progress.WORTH_A_LINE_S = -1\n"
+        "with progress.shown_progress() as report:\n"
+        "    for done in range(4): report('calibrate', done, 3)\n"
+        "    report('trace', 0, 0)\n"
+    )
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, stderr=theirs, stdout=subprocess.PIPE, check=False
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert "0/3" in shown
+    assert "calibrate: 0.0 s" in shown
+    assert "trace: 0.0 s" in shown
