@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters import flatbuffer
+from converters.calibration_source import CalibrationSet, SourceKind
 from converters.entry import Entry
 from converters.observe import channel_means, observe
 from converters.quantize import ActivationData, quantize_model
@@ -19,6 +19,12 @@ from converters.runtime import Runner
 from edgenet.agreement import sqnr_db
 from edgenet.progress import Report, tracked
 
+# `error` fits ranges tightly to what was seen, which is right only where photos were seen.
+METHODS: dict[SourceKind, tuple[RangeMethod, ...]] = {
+    "builtin": ("minmax", "margin"),
+    "folder": ("minmax", "error"),
+    "array": ("minmax", "error"),
+}
 JUDGED = 16  # calibration images on which the ways of choosing ranges are held against each other
 
 
@@ -32,42 +38,36 @@ class Calibration:
     candidates_sqnr_db: dict[str, float]
 
 
-class _Fed(Collection[NDArray[np.float32]]):
+class _Fed:
     """Raw pixels as a float graph's inputs; can be gone through more than once."""
 
-    def __init__(self, images: Collection[NDArray[np.uint8]], entry: Entry, report: Report) -> None:
+    def __init__(self, images: CalibrationSet, entry: Entry, report: Report) -> None:
         self._images, self._entry, self._report = images, entry, report
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for pixels in tracked(self._images, "calibrating", len(self._images), self._report):
             yield self._entry.feed(pixels)
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __contains__(self, item: object) -> bool:
-        raise TypeError("images are gone through, not searched")
-
 
 def calibrate(
     content: bytes,
     entry: Entry,
     exact: dict[str, Range],
-    images: Collection[NDArray[np.uint8]],
+    images: CalibrationSet,
     report: Report,
 ) -> Calibration:
     """Watch a float graph on raw pixels [side, side, 3] and return the ranges of its activations.
 
     `exact` holds the ranges that are known beforehand, those of the input: they are not left to what was seen.
-    Both ways of choosing ranges are turned into int8 files and run on the first calibration images; the one whose logits
-    are closer to the float graph's wins. Neither is better for every network, so none is chosen by name.
+    The ways of choosing ranges that suit the images are turned into int8 files and run on the first of them; the one
+    whose logits are closer to the float graph's wins. None is better for every network, so none is chosen by name.
     """
     statistics = observe(content, _Fed(images, entry, report))
     model = flatbuffer.read(content)
     means = channel_means(model, statistics)
     candidates = {
         method: ActivationData(choose_ranges(model, statistics, method) | exact, means)
-        for method in get_args(RangeMethod)
+        for method in METHODS[images.manifest.kind]
     }
     fed = [entry.feed(pixels) for pixels in islice(images, JUDGED)]
     expected = _outputs(content, fed)
@@ -75,7 +75,9 @@ def calibrate(
     for method, data in tracked(candidates.items(), "choosing ranges", len(candidates), report):
         measured[method] = _int8_sqnr_db(content, data, fed, expected)
     best = max(measured, key=lambda method: measured[method])
-    return Calibration(candidates[best], candidates["minmax"], best, measured)
+    return Calibration(
+        candidates[best], candidates["minmax"], best, {str(name): value for name, value in measured.items()}
+    )
 
 
 def _outputs(content: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

@@ -163,7 +163,9 @@ def _notes(kind: SourceKind, used: int, skipped: list[Skipped]) -> tuple[str, ..
     if kind != "builtin" and used < ADVISED:
         notes.append(f"calibrated on {used} images only; {ADVISED} or more give steadier ranges")
     if skipped:
-        notes.append(f"{len(skipped)} calibration images were skipped, the first: {skipped[0].name} ({skipped[0].reason})")
+        notes.append(
+            f"{len(skipped)} calibration images were skipped, the first: {skipped[0].name} ({skipped[0].reason})"
+        )
     return tuple(notes)
 
 
@@ -182,9 +184,7 @@ def _read_builtin(_: str, preprocessing: Preprocessing, samples: int, seed: int)
         yield SourceImage(f"{BUILTIN}[{index}]", procedural_image(index, preprocessing.side_px, seed), None)
 
 
-def _read_folder(
-    source: str, preprocessing: Preprocessing, samples: int, seed: int
-) -> Iterator[SourceImage | Skipped]:
+def _read_folder(source: str, preprocessing: Preprocessing, samples: int, seed: int) -> Iterator[SourceImage | Skipped]:
     listing = find_photos(Path(source))
     yield from listing.skipped
     for candidates in stretches(len(listing.files), samples, seed):

@@ -18,9 +18,7 @@ from edgenet.progress import Report, silent
 from edgenet.weights.record import Weights
 
 
-def float_network(
-    weights: Weights, images: Sequence[NDArray[np.uint8]], report: Report = silent
-) -> FloatNetwork:
+def float_network(weights: Weights, images: Sequence[NDArray[np.uint8]], report: Report = silent) -> FloatNetwork:
     """Write `weights` as float graphs and check them against the tf_keras network on raw pixels [side, side, 3].
 
     Raise GateFailed if the graph does not compute the network.

@@ -64,7 +64,7 @@ def _write_data(builder: Any, data: NDArray[np.uint8] | None) -> int:
     raw = np.ascontiguousarray(data, dtype=np.uint8)
     builder.StartVector(1, raw.size, ALIGNMENT_BYTES)
     builder.head -= raw.size
-    builder.Bytes[builder.head : builder.head + raw.size] = memoryview(raw)
+    builder.Bytes[builder.head : builder.head + raw.size] = raw.data
     return int(builder.EndVector())
 
 

@@ -58,4 +58,4 @@ class Histogram:
     @property
     def centers(self) -> NDArray[np.float64]:
         """Return the middle of each bin, [4096]."""
-        return (np.arange(BINS) - BINS / 2 + 0.5) * (2 * self.limit / BINS)
+        return np.asarray((np.arange(BINS) - BINS / 2 + 0.5) * (2 * self.limit / BINS), dtype=np.float64)

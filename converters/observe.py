@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +86,7 @@ class Statistics:
 
 def swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return x * sigmoid(x); beyond 60 the sigmoid is 0 or 1 in float64."""
-    return x / (1 + np.exp(-np.clip(x, -60, 60)))
+    return np.asarray(x / (1 + np.exp(-np.clip(x, -60, 60))))
 
 
 def observe(content: bytes, images: Iterable[NDArray[np.float32]]) -> dict[str, Statistics]:

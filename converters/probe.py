@@ -34,9 +34,7 @@ def procedural_probe(preprocessing: Preprocessing) -> Probe:
     return Probe(images, f"{PROBE_IMAGES} procedural images")
 
 
-def open_images(
-    source: str, preprocessing: Preprocessing, samples: int, seed: int
-) -> tuple[CalibrationSet, Probe]:
+def open_images(source: str, preprocessing: Preprocessing, samples: int, seed: int) -> tuple[CalibrationSet, Probe]:
     """Return calibration images and a probe that has none of them.
 
     From a folder of 80 photos or more, up to 64 are held out for the probe; from anything else it is procedural.
@@ -48,7 +46,9 @@ def open_images(
     wanted = min(samples, len(files) - held_out) if held_out >= ENOUGH_PHOTOS else samples
     calibration = open_calibration(source, preprocessing, wanted, seed)
     used = {file.name for file in calibration.manifest.files}
-    images = list(islice(_crops(_spread([file for file in files if file.name not in used]), preprocessing), PROBE_IMAGES))
+    images = list(
+        islice(_crops(_spread([file for file in files if file.name not in used]), preprocessing), PROBE_IMAGES)
+    )
     if len(images) < ENOUGH_PHOTOS:
         return calibration, procedural_probe(preprocessing)
     return calibration, Probe(images, f"{len(images)} photos of {source} that calibration did not see")

@@ -17,14 +17,14 @@ from edgenet.layers import expand
 from edgenet.variants import parse_variant
 from edgenet.weights.load import load_weights
 
-MEND = "give the float file with --reference FILE.tflite, or write fp32 beside it (--precision fp32,w8a8)"
+MEND = "give its weights (--weights FILE) or the float file (--reference FILE.tflite), or write fp32 beside it"
 
 
-def float_reference(artifact: Artifact, given: Path | None, say: Callable[[str], None]) -> bytes:
+def float_reference(artifact: Artifact, given: Path | None, weights: str, say: Callable[[str], None]) -> bytes:
     """Return the float file that an artifact answers to; it takes raw pixels.
 
     First the file that is given, then an fp32 artifact of the same weights in the same folder, then the network written
-    anew from its weights. Raise InputError if none can be had.
+    anew from its weights, which are `weights` if they were a local file. Raise InputError if none can be had.
     """
     if given is not None:
         content = read_screened(given)
@@ -32,7 +32,7 @@ def float_reference(artifact: Artifact, given: Path | None, say: Callable[[str],
             raise InputError(f"{given.name} has another input side than {artifact.path.name}", mend=MEND)
         return content
     sibling = _sibling(artifact)
-    return sibling if sibling is not None else _rebuilt(artifact, say)
+    return sibling if sibling is not None else _rebuilt(artifact, weights, say)
 
 
 def _sibling(artifact: Artifact) -> bytes | None:
@@ -50,12 +50,17 @@ def _sibling(artifact: Artifact) -> bytes | None:
     return read_screened(other.path) if same else None
 
 
-def _rebuilt(artifact: Artifact, say: Callable[[str], None]) -> bytes:
+def _rebuilt(artifact: Artifact, given: str, say: Callable[[str], None]) -> bytes:
     manifest = artifact.manifest
     source = manifest.weights.source
-    if source in ("file", "model"):
-        raise InputError(f"{artifact.path.name} was made from {manifest.weights.origin}, which is not at hand", mend=MEND)
-    choice = f"random:{manifest.weights.origin.removeprefix('seed ')}" if source == "random" else source
+    if source == "model" or (source == "file" and not given):
+        raise InputError(
+            f"{artifact.path.name} was made from {manifest.weights.origin}, which is not at hand", mend=MEND
+        )
+    if source == "file":
+        choice = given
+    else:
+        choice = f"random:{manifest.weights.origin.removeprefix('seed ')}" if source == "random" else source
     variant = parse_variant(manifest.variant)
     try:
         weights = load_weights(choice, variant, say=say, num_classes=manifest.weights.num_classes)

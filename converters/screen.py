@@ -48,7 +48,9 @@ def _examine_in_child(path: Path) -> str:
     command = [sys.executable, "-c", _CHILD.format(limit=MEMORY_LIMIT_BYTES), str(path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT_S, env=environment, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIME_LIMIT_S, env=environment, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"the runtime did not finish within {TIME_LIMIT_S} s"
     if done.returncode < 0:

@@ -34,7 +34,11 @@ def _check_indices(model: Model) -> None:
         for operator in graph.operators or ():
             _check("operator code", [operator.opcodeIndex], codes)
             # -1 stands for an optional input that is not given.
-            _check("operand", [row for row in (operator.inputs if operator.inputs is not None else ()) if row != -1], tensors)
+            _check(
+                "operand",
+                [row for row in (operator.inputs if operator.inputs is not None else ()) if row != -1],
+                tensors,
+            )
             _check("result", operator.outputs, tensors)
 
 

@@ -46,7 +46,9 @@ def compare_on_photos(
         for comparison, logits in zip(comparisons, row[1:], strict=True):
             comparison.add(row[0][np.newaxis], logits[np.newaxis], labels)
     if len(skipped) >= len(dataset.samples) + len(dataset.skipped):
-        raise InputError(f"none of {len(skipped)} photos can be used; the first: {skipped[0].name}: {skipped[0].reason}")
+        raise InputError(
+            f"none of {len(skipped)} photos can be used; the first: {skipped[0].name}: {skipped[0].reason}"
+        )
     return PhotoResult(tuple(comparison.result() for comparison in comparisons), tuple(skipped))
 
 

@@ -30,7 +30,7 @@ class Layer:
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Return the shape of the weight as PyTorch stores it: [O, I, kH, kW], depthwise [C, 1, kH, kW], dense [O, I]."""
+        """Return the weight's shape as PyTorch stores it: [O, I, kH, kW], depthwise [C, 1, kH, kW], dense [O, I]."""
         if self.kind == "dense":
             return (self.out_channels, self.in_channels)
         in_channels = 1 if self.kind == "depthwise" else self.in_channels
@@ -91,13 +91,24 @@ def expand(variant: Variant, num_classes: int = 1000, side_px: int = 0) -> Archi
     """Spell out `variant`; `side_px` 0 means the variant's own input side."""
     side = side_px or variant.side_px
     rules = variant.rules
-    stem_channels = variant.stages[0].in_channels if rules.fixed_ends else _scale(variant, variant.stages[0].in_channels)
+    stem_channels = (
+        variant.stages[0].in_channels if rules.fixed_ends else _scale(variant, variant.stages[0].in_channels)
+    )
     head_channels = rules.head_channels if rules.fixed_ends else _scale(variant, rules.head_channels)
     stem = Layer("conv_stem", "conv", 3, 2, 3, stem_channels, side, _halve(side, 2), "bn1", rules.activation)
     blocks = tuple(_blocks(variant, stem))
     last = blocks[-1]
     head = Layer(
-        "conv_head", "conv", 1, 1, last.out_channels, head_channels, last.out_side, last.out_side, "bn2", rules.activation
+        "conv_head",
+        "conv",
+        1,
+        1,
+        last.out_channels,
+        head_channels,
+        last.out_side,
+        last.out_side,
+        "bn2",
+        rules.activation,
     )
     classifier = Layer("classifier", "dense", 1, 1, head_channels, num_classes, 1, 1)
     return Architecture(variant, side, num_classes, stem, blocks, head, classifier)

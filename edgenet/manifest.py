@@ -92,7 +92,7 @@ class VerificationRecord(Record):
 class Manifest(Record):
     """Everything that is known about one artifact."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     file: str
     sha256: str
     size_bytes: int

@@ -19,7 +19,11 @@ _DENSE_INITIALIZER = {"scale": 1 / 3, "mode": "fan_out", "distribution": "unifor
 
 
 def build_network(
-    architecture: Architecture, *, form: Form = "training", convention: Convention = Convention(), features: bool = False
+    architecture: Architecture,
+    *,
+    form: Form = "training",
+    convention: Convention = Convention(),
+    features: bool = False,
 ) -> tf_keras.Model:
     """Build the network that takes NORMALIZED images [N, side, side, 3] and gives logits [N, classes].
 

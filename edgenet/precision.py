@@ -44,4 +44,4 @@ def parse_io(text: str, precision: Precision) -> IoType:
         raise InputError(f"unknown --io {text!r}", allowed=", ".join(IO_TYPES))
     if precision != "w8a8" and text != "float32":
         raise InputError(f"{precision} has float32 ends, not {text}", allowed="float32", mend="--io goes with w8a8")
-    return IO_TYPES[IO_TYPES.index(text)]  # type: ignore[arg-type]  # narrowed by the membership test above
+    return IO_TYPES[IO_TYPES.index(text)]

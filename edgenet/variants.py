@@ -1,7 +1,7 @@
 """The EfficientNet variants as rows: one a stage, one a variant.
 
-Sources: tensorflow/tpu `models/official/efficientnet` (B, Lite, EdgeTPU), google/automl `efficientnetv2/effnetv2_configs.py`
-(V2), arXiv 1905.11946 (compound scaling), arXiv 2104.00298 (V2).
+Sources: tensorflow/tpu `models/official/efficientnet` (B, Lite, EdgeTPU), google/automl
+`efficientnetv2/effnetv2_configs.py` (V2), arXiv 1905.11946 (compound scaling), arXiv 2104.00298 (V2).
 """
 
 import math

@@ -17,13 +17,12 @@ from edgenet.cli.console import say, warn
 from edgenet.errors import GateFailed, InputError
 from edgenet.manifest import Manifest
 from edgenet.precision import IoType, Precision
-from edgenet.preprocessing import Interpolation, Preprocessing
+from edgenet.preprocessing import Preprocessing
 from edgenet.progress import Report
 from edgenet.variants import Variant, parse_variant
 from edgenet.weights.load import load_weights
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
 
-INTERPOLATIONS = Interpolation
 DEFAULT_SAMPLES = 200
 
 
@@ -42,16 +41,6 @@ class Request:
     manifest: Manifest | None = None  # of the run that is repeated
 
 
-def overrides(
-    mean: tuple[float, float, float] | None,
-    std: tuple[float, float, float] | None,
-    crop_fraction: float | None,
-    interpolation: Interpolation | None,
-) -> PreprocessingOverrides:
-    """Return what the user set of the preprocessing."""
-    return PreprocessingOverrides(mean=mean, std=std, crop_fraction=crop_fraction, interpolation=interpolation)
-
-
 def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
     """Return the request that repeats a manifest's run; `weights` and `calib` say where local files are now.
 
@@ -60,7 +49,9 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
     manifest = read_manifest(path)
     source, record = manifest.weights.source, manifest.calibration
     if source == "model":
-        raise InputError(f"{path.name} comes from edgenet quantize", mend="repeat that command; it stands in the manifest")
+        raise InputError(
+            f"{path.name} comes from edgenet quantize", mend="repeat that command; it stands in the manifest"
+        )
     if source == "file" and not weights:
         raise InputError(f"the weights were the file {manifest.weights.origin}", mend="say where it is: --weights FILE")
     choice = f"random:{manifest.weights.origin.removeprefix('seed ')}" if source == "random" else source
@@ -91,27 +82,36 @@ def run(request: Request, out: Path, verify: bool, command: tuple[str, ...], rep
     say(f"weights: {weights.source}, {weights.origin}")
     if request.manifest:
         if weights.sha256 != request.manifest.weights.sha256:
-            raise InputError(f"{weights.origin} is not the file of the manifest (sha256 differs)", mend="give that file")
+            raise InputError(
+                f"{weights.origin} is not the file of the manifest (sha256 differs)", mend="give that file"
+            )
         weights = replace(weights, preprocessing=request.manifest.to_preprocessing())
-    golden = golden_images(weights.preprocessing)
+    preprocessing = weights.preprocessing
+    golden = golden_images(preprocessing)
     network = float_network(weights, golden, report)
-    return write_formats(network, _job(request, weights.preprocessing, out, verify, golden, command), report)
+    job = job_for(
+        request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command
+    )
+    return write_formats(network, job, report)
 
 
-def _job(
-    request: Request,
+def job_for(
+    formats: tuple[tuple[Precision, IoType], ...],
+    calib: str,
+    samples: int,
+    seed: int,
     preprocessing: Preprocessing,
     out: Path,
     verify: bool,
     golden: Sequence[NDArray[np.uint8]],
     command: tuple[str, ...],
 ) -> Job:
-    precisions = [precision for precision, _ in request.formats]
-    if needs_calibration(precisions):
-        calibration, probe = open_images(request.calib, preprocessing, request.samples, request.seed)
+    """Return the job with its images opened: calibration where a format needs it, and a probe apart from it."""
+    if needs_calibration([precision for precision, _ in formats]):
+        calibration, probe = open_images(calib, preprocessing, samples, seed)
     else:
         calibration, probe = None, procedural_probe(preprocessing)
-    return Job(request.formats, out, calibration, probe if verify else None, golden, command)
+    return Job(formats, out, calibration, probe if verify else None, golden, command)
 
 
 def compare_with_manifest(before: Manifest | None, artifacts: Sequence[Artifact]) -> None:

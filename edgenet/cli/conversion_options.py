@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,19 +30,29 @@ Samples = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", parser=whole_number("--seed", 0, 2**32), metavar="N", help="Of what is drawn: images, random weights."),
+    typer.Option(
+        "--seed", parser=whole_number("--seed", 0, 2**32), metavar="N", help="Of what is drawn: images, random weights."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files that are written.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Hold each file against the float network.")]
-Mean = Annotated[str, typer.Option("--mean", metavar="M", help="Normalization mean, pixel units: 127 or 123.7,116.3,103.5.")]
+Mean = Annotated[
+    str, typer.Option("--mean", metavar="M", help="Normalization mean, pixel units: 127 or 123.7,116.3,103.5.")
+]
 Std = Annotated[str, typer.Option("--std", metavar="S", help="Normalization std, pixel units: 128 or 58.4,57.1,57.4.")]
 Crop = Annotated[str, typer.Option("--crop", metavar="F", help="Share of the shorter side that the centre crop keeps.")]
-Interpolation = Annotated[str, typer.Option("--interpolation", metavar="NAME", help="bicubic or bilinear.")]
+InterpolationFlag = Annotated[str, typer.Option("--interpolation", metavar="NAME", help="bicubic or bilinear.")]
+
+if TYPE_CHECKING:
+    from edgenet.preprocessing import Interpolation
+    from edgenet.weights.preprocessing_rules import PreprocessingOverrides
 
 EXPANSION: dict[str, Precision] = {"--int8": "w8a8", "--fp16": "fp16", "--dynamic": "w8d"}
 
 
-def chosen_formats(text: str, *, int8: bool, fp16: bool, dynamic: bool, io: str) -> tuple[tuple[Precision, IoType], ...]:
+def chosen_formats(
+    text: str, *, int8: bool, fp16: bool, dynamic: bool, io: str
+) -> tuple[tuple[Precision, IoType], ...]:
     """Return the precisions that were asked for, each with its ends; fp32 if none was; raise InputError."""
     flags = [EXPANSION[flag] for flag, given in zip(EXPANSION, (int8, fp16, dynamic), strict=True) if given]
     precisions = parse_precisions(",".join([text, *flags]) if text or flags else "fp32")
@@ -51,7 +61,7 @@ def chosen_formats(text: str, *, int8: bool, fp16: bool, dynamic: bool, io: str)
     return tuple((precision, parse_io(io if precision == "w8a8" else "", precision)) for precision in precisions)
 
 
-def numbers(flag: str, text: str) -> tuple[float, float, float] | None:
+def _numbers(flag: str, text: str) -> tuple[float, float, float] | None:
     """Return one number three times, or three numbers; "" is None; raise InputError for anything else."""
     if not text:
         return None
@@ -65,7 +75,7 @@ def numbers(flag: str, text: str) -> tuple[float, float, float] | None:
     return first, second, third
 
 
-def share(flag: str, text: str) -> float | None:
+def _share(flag: str, text: str) -> float | None:
     """Return a number over 0 and at most 1; "" is None; raise InputError for anything else."""
     if not text:
         return None
@@ -78,8 +88,16 @@ def share(flag: str, text: str) -> float | None:
     return value
 
 
-def one_of(flag: str, text: str, allowed: object) -> str | None:
-    """Return `text` if the Literal type `allowed` has it; "" is None; raise InputError for anything else."""
-    if text and text not in get_args(allowed):
-        raise InputError(f"{flag} cannot be {text!r}", allowed=", ".join(get_args(allowed)))
-    return text or None
+def chosen_overrides(mean: str, std: str, crop: str, interpolation: str) -> PreprocessingOverrides:
+    """Return what was set of the preprocessing by hand; raise InputError for what it cannot be."""
+    from edgenet.weights.preprocessing_rules import PreprocessingOverrides
+
+    filters: dict[str, Interpolation] = {"bicubic": "bicubic", "bilinear": "bilinear"}
+    if interpolation and interpolation not in filters:
+        raise InputError(f"--interpolation cannot be {interpolation!r}", allowed=", ".join(filters))
+    return PreprocessingOverrides(
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        crop_fraction=_share("--crop", crop),
+        interpolation=filters.get(interpolation),
+    )

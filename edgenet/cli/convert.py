@@ -15,7 +15,7 @@ from edgenet.cli.conversion_options import (
     Dynamic,
     Fp16,
     Int8,
-    Interpolation,
+    InterpolationFlag,
     Io,
     Mean,
     Out,
@@ -25,16 +25,14 @@ from edgenet.cli.conversion_options import (
     Std,
     Verify,
     chosen_formats,
-    numbers,
-    one_of,
-    share,
+    chosen_overrides,
 )
 from edgenet.cli.options import Classes, Json
 from edgenet.cli.progress import StepProgress
 from edgenet.cli.written import show_written
 from edgenet.errors import InputError
 from edgenet.precision import MEANING
-from edgenet.variants import parse_variant
+from edgenet.variants import Variant, parse_variant
 
 VariantFlag = Annotated[str, typer.Option("--variant", metavar="NAME", help="b0, lite0, v2-s, ...; see edgenet list.")]
 WeightsFlag = Annotated[
@@ -61,7 +59,7 @@ def command(
     mean: Mean = "",
     std: Std = "",
     crop: Crop = "",
-    interpolation: Interpolation = "",
+    interpolation: InterpolationFlag = "",
     repeat: FromFlag = None,
     out: Out = Path(),
     verify: Verify = True,
@@ -81,23 +79,11 @@ def command(
         _refuse_beside_from(variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic)
         request = conversion.request_of_manifest(repeat, weights, calib)
     else:
-        if not variant:
-            raise InputError("no variant was given", allowed="--variant NAME", mend="edgenet list shows them all")
+        formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
         request = conversion.Request(
-            variant=parse_variant(variant),
-            formats=chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io),
-            weights=weights or "auto",
-            calib=calib or "builtin",
-            samples=samples,
-            seed=seed,
-            num_classes=classes or 0,
-            overrides=conversion.overrides(
-                numbers("--mean", mean),
-                numbers("--std", std),
-                share("--crop", crop),
-                one_of("--interpolation", interpolation, conversion.INTERPOLATIONS),
-            ),
-        )
+            _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed, classes or 0,
+            chosen_overrides(mean, std, crop, interpolation),
+        )  # fmt: skip
     for name, ends in request.formats:
         say(f"{request.variant.name} {name}: {MEANING[name]}, {ends} ends")
     with StepProgress() as report:
@@ -106,8 +92,16 @@ def command(
     show_written(artifacts, as_json)
 
 
+def _variant(name: str) -> Variant:
+    if not name:
+        raise InputError("no variant was given", allowed="--variant NAME", mend="edgenet list shows them all")
+    return parse_variant(name)
+
+
 def _refuse_beside_from(*given: object) -> None:
     if any(given):
         raise InputError(
-            "--from repeats a run as it was", allowed="--out, --weights, --calib, --json beside it", mend="drop the rest"
+            "--from repeats a run as it was",
+            allowed="--out, --weights, --calib, --json beside it",
+            mend="drop the rest",
         )

@@ -40,7 +40,7 @@ def command(as_json: Json = False) -> None:
         _show(machine, findings)
     if missing:
         raise MissingError(f"missing: {', '.join(missing)}", mend="edgenet doctor shows how to get each")
-    next_command("edgenet list")
+    next_command("edgenet convert --variant lite0 --int8")
 
 
 def _machine() -> Machine:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from math import prod
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,9 +44,14 @@ def command(
     classes: Classes = None,
     as_json: Json = False,
 ) -> None:
-    """Show one variant: exact counts beside the published figures, and its stages."""
+    """Show one variant: exact counts beside the published figures, and its stages; or what a .tflite file holds."""
     if name.lower().endswith(".tflite"):
-        raise InputError(f"info cannot read the file {name!r}", allowed="a variant", mend="edgenet list shows them")
+        from edgenet.cli.info_file import show_file
+
+        if layers or side or classes:
+            raise InputError("--layers, --side and --classes go with a variant, not with a file")
+        show_file(Path(name), as_json)
+        return
     network = expand(parse_variant(name), num_classes=classes or 1000, side_px=side or 0)
     if as_json:
         emit_json(_record(network))
@@ -56,7 +62,7 @@ def command(
     if layers:
         show()
         show_table(LAYER_COLUMNS, [_layer_cells(layer) for layer in network.layers])
-    next_command(f"edgenet info {name} --layers" if not layers else "edgenet list")
+    next_command(f"edgenet convert --variant {name} --int8")
 
 
 def _show_counts(network: Architecture) -> None:

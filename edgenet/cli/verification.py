@@ -58,11 +58,16 @@ class Verified:
             }
             for row in self.rows
         ]
-        return {"images": self.images, "files": files, "skipped": [asdict(row) for row in self.skipped], "notes": self.notes}
+        return {
+            "images": self.images,
+            "files": files,
+            "skipped": [asdict(row) for row in self.skipped],
+            "notes": self.notes,
+        }
 
 
 def verify(
-    out: Path, data: Path | None, labels: Path | None, reference: Path | None, report: Report
+    out: Path, data: Path | None, labels: Path | None, reference: Path | None, weights: str, report: Report
 ) -> Verified:
     """Verify the artifacts at `out`; raise InputError for what cannot be read, or files that share no preprocessing."""
     artifacts = find_artifacts(out)
@@ -75,7 +80,7 @@ def verify(
         contents.append(read_screened(artifact.path))
     report("loading files", len(artifacts), len(artifacts))
     golden = [check_golden(content, read_golden(row)) for row, content in zip(artifacts, contents, strict=True)]
-    float_content = float_reference(artifacts[0], reference, warn)
+    float_content = float_reference(artifacts[0], reference, weights, warn)
     agreements, images, skipped, notes = _compare(artifacts[0], float_content, contents, data, labels, report)
     rows = zip(artifacts, golden, agreements, strict=True)
     return Verified(tuple(VerifiedFile(row.path, check, found) for row, check, found in rows), images, skipped, notes)

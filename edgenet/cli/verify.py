@@ -25,6 +25,9 @@ Labels = Annotated[
 Reference = Annotated[
     Path | None, typer.Option("--reference", metavar="FILE", help="The float .tflite file to compare with.")
 ]
+WeightsFlag = Annotated[
+    str, typer.Option("--weights", metavar="FILE", help="Where the weights file is that the network was made from.")
+]
 MaxDrop = Annotated[
     float | None, typer.Option("--max-drop", metavar="P", help="Fail if top-1 falls by more percentage points.")
 ]
@@ -55,6 +58,7 @@ def command(
     data: Data = None,
     labels: Labels = None,
     reference: Reference = None,
+    weights: WeightsFlag = "",
     max_drop: MaxDrop = None,
     min_agree: MinAgree = None,
     as_json: Json = False,
@@ -73,7 +77,7 @@ def command(
     if labels and not data:
         raise InputError("--labels needs photos", mend="add --data DIR")
     with StepProgress() as report:
-        result = verification.verify(out, data, labels, reference, report)
+        result = verification.verify(out, data, labels, reference, weights, report)
     if max_drop is not None and result.rows[0].agreement.accuracy is None:
         raise InputError("--max-drop needs labels", mend="add --labels CSV, or name the class folders by class index")
     failures = verification.failures(result.rows, max_drop, min_agree)

@@ -74,6 +74,12 @@ def decibels(value: float | None) -> str:
     return "equal" if value is None else f"{value:.1f}"
 
 
+def _advice(probe: str) -> str:
+    if "procedural" in probe:
+        return "they are harder to tell apart than photos: judge it with edgenet verify FILE --data PHOTOS"
+    return "calibrate on more photos, or take --dynamic or --fp16"
+
+
 def _warnings(artifacts: Sequence[Artifact]) -> list[str]:
     first = artifacts[0].manifest
     lines = list(first.weights.notes)
@@ -84,7 +90,7 @@ def _warnings(artifacts: Sequence[Artifact]) -> list[str]:
         verification = artifact.manifest.verification
         if verification and verification.agreement < LOW_AGREEMENT:
             lines.append(
-                f"{artifact.path.name} agrees with the float network on {100 * verification.agreement:.1f} % of the images "
-                "only; calibrate on photos (--calib DIR) or take --dynamic or --fp16"
+                f"{artifact.path.name} agrees with the float network on {100 * verification.agreement:.1f} % of "
+                f"{verification.probe} only; {_advice(verification.probe)}"
             )
     return lines

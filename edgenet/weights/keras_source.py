@@ -95,7 +95,7 @@ def _chunks(url: str, say: Say) -> Iterator[bytes]:
             while chunk := response.read(CHUNK_BYTES):
                 done_bytes += len(chunk)
                 percent = 100 * done_bytes // total_bytes if total_bytes else 0
-                if percent >= next_percent:
+                if percent >= next_percent or done_bytes == total_bytes:
                     say(f"downloading {url.rpartition('/')[2]}: {percent} % of {total_bytes / 1e6:.0f} MB")
                     next_percent = percent + REPORT_PERCENT
                 yield chunk

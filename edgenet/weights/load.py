@@ -58,7 +58,7 @@ def _choose(choice: str, variant: Variant, say: Say, num_classes: int, seed: int
     if choice == "random" or choice.startswith("random:"):
         return random_weights(variant, _seed(choice, seed), num_classes or DEFAULT_CLASSES)
     path = Path(choice).expanduser()
-    if not path.suffix and not path.exists():
+    if not choice or not (path.suffix or path.exists()):
         raise InputError(f"unknown weights {choice!r}", allowed=ALLOWED)
     return file_weights(path, variant)
 

@@ -23,7 +23,6 @@ GAIN: dict[Activation, float] = {"swish": 2.81, "relu6": 2.0, "relu": 2.0, "sigm
 GATE_GAIN = 4.0  # a squeeze-and-excite gate of random weights stays near sigmoid(0) = 1/2
 
 # The sum of four uniform 16-bit numbers is bell-shaped; its standard deviation is sqrt(4 (2^32 - 1) / 12).
-_PARTS = (0, 16, 32, 48)
 _SUM_MEAN = 2 * (2**16 - 1)
 _SUM_STD = ((2**32 - 1) / 3) ** 0.5
 
@@ -66,10 +65,11 @@ def _tensor(name: str, shape: tuple[int, ...], deviation: float, seed: int) -> N
 
 def _bell(name: str, shape: tuple[int, ...], deviation: float, seed: int) -> NDArray[np.float32]:
     key = int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:16], "little")
-    raw = np.asarray(np.random.PCG64(key).random_raw(int(np.prod(shape))), dtype=np.uint64)
-    total = np.zeros(raw.shape, np.int64)
-    for shift in _PARTS:
-        total += ((raw >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.int64)
+    raw = np.random.PCG64(key).random_raw(int(np.prod(shape)))
+    parts = np.asarray(raw, dtype="<u8").view("<u2").reshape(-1, 4)
+    total = parts[:, 0].astype(np.int32)
+    for part in (1, 2, 3):
+        total += parts[:, part]
     # One rounding to float32 at the end of exact integers and one double product: no library function in between.
     return ((total - _SUM_MEAN) * (deviation / _SUM_STD)).astype(np.float32).reshape(shape)
 

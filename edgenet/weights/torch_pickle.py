@@ -236,7 +236,7 @@ def _materialise(what: str, view: TensorView, storages: Storages) -> NDArray[np.
     here = len(data) // storage.item_bytes - storage.offset
     last = view.offset + sum((n - 1) * step for n, step in zip(view.size, view.stride, strict=False))
     bad_shape = len(view.size) != len(view.stride) or not 0 <= storage.numel <= here or storage.offset < 0
-    if bad_shape or view.numel > storage.numel or (view.numel and last >= storage.numel):
+    if bad_shape or (view.numel and last >= storage.numel):
         raise InputError(
             f"{what}: a tensor of shape {list(view.size)}, strides {list(view.stride)} at {view.offset} does not lie "
             f"in its storage of {max(here, 0)} values",

@@ -37,7 +37,7 @@ def stand_ins(naming: Naming, variant: Variant) -> dict[str, NDArray[np.float32]
 @pytest.mark.parametrize(("title", "name"), CASES)
 def test_each_naming_maps_every_tensor_once(title: str, name: str) -> None:
     variant = VARIANTS[name]
-    tensors = stand_ins(TITLES[title], variant) | {"bn1.num_batches_tracked": np.float32(7)[None]}
+    tensors = stand_ins(TITLES[title], variant) | {"bn1.num_batches_tracked": np.full(1, 7, np.float32)}
     mapped = map_strictly(tensors, variant, "file")
     assert mapped.naming == title and mapped.num_classes == 1000
     assert {key: value.shape for key, value in mapped.tensors.items()} == expected_shapes(variant, 1000)

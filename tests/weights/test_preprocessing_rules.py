@@ -74,7 +74,9 @@ def test_hub_rows_are_timms() -> None:
     assert all(row.repository.startswith("timm/tf_efficientnet") and 74 < row.top1 < 87 for row in HUB.values())
     assert len({row.repository for row in HUB.values()}) == len(HUB)
     assert HUB["lite0"].rule.at(224).mean == (127.5,) * 3
-    elsewhere = {name: row.measured_side_px for name, row in HUB.items() if row.measured_side_px != VARIANTS[name].side_px}
+    elsewhere = {
+        name: row.measured_side_px for name, row in HUB.items() if row.measured_side_px != VARIANTS[name].side_px
+    }
     assert elsewhere == {"lite3": 300, "lite4": 380}
 
 

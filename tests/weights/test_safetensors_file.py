@@ -13,7 +13,9 @@ from edgenet.weights.safetensors_file import read_safetensors
 VALUES = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16], ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16], ids=lambda d: np.dtype(d).name
+)
 def test_every_float_type_becomes_float32(dtype: type, tmp_path: Path) -> None:
     save_file({"w": VALUES.astype(dtype)}, tmp_path / "a.safetensors")
     tensors, notes = read_safetensors(tmp_path / "a.safetensors")
@@ -40,5 +42,5 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     huge_header = (2**60).to_bytes(8, "little") + whole[8:]
     for damaged in (b"", whole[:5], whole[:40], whole[:-1], huge_header, b"\xff" * 200):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="no readable .safetensors file"):
+        with pytest.raises(InputError, match=r"no readable \.safetensors file"):
             read_safetensors(path)

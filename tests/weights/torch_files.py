@@ -55,7 +55,9 @@ def named(module: str, name: str) -> bytes:
 
 def tensor_code(tensor: Tensor, legacy: bool) -> bytes:
     """Return the instructions that rebuild a tensor."""
-    identity = plain("storage") + named("torch", tensor.storage) + plain(tensor.key) + plain("cpu") + plain(tensor.numel)
+    identity = (
+        plain("storage") + named("torch", tensor.storage) + plain(tensor.key) + plain("cpu") + plain(tensor.numel)
+    )
     identity += plain(tensor.view) if legacy else b""
     arguments = MARK + identity + TUPLE + PERSISTENT + plain(tensor.offset)
     arguments += plain(tuple(tensor.size)) + plain(tuple(tensor.stride)) + plain(False)

@@ -1,0 +1,72 @@
+"""`edgenet info FILE.tflite`: what a file holds, and what its manifest says of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from converters.screen import read_screened
+from converters.tflite_summary import End, Summary, summarize
+from edgenet.artifact import MANIFEST_SUFFIX, find_artifacts
+from edgenet.cli.console import Column, emit_json, next_command, show, show_table
+from edgenet.manifest import Manifest
+
+OP_COLUMNS = (Column("op"), Column("version", numeric=True), Column("count", numeric=True))
+
+
+def show_file(path: Path, as_json: bool) -> None:
+    """Show a .tflite file of any origin; raise InputError for one that cannot be loaded, or belies its manifest."""
+    summary = summarize(read_screened(path))
+    manifest = _manifest(path)
+    if as_json:
+        document = manifest.model_dump(mode="json", exclude={"calibration": {"ranges"}}) if manifest else None
+        emit_json({"path": str(path), **asdict(summary), "manifest": document})
+        return
+    _show_summary(path, summary)
+    if manifest is None:
+        show("no manifest beside it: preprocessing, weights and accuracy are not known")
+    else:
+        _show_manifest(manifest)
+    show()
+    show_table(OP_COLUMNS, [(op.name, str(op.version), str(op.count)) for op in summary.ops])
+    if manifest is None:
+        next_command(f"edgenet quantize {path} --int8 --calib PHOTOS")
+    else:
+        next_command(f"edgenet verify {path} --data PHOTOS")
+
+
+def _manifest(path: Path) -> Manifest | None:
+    return find_artifacts(path)[0].manifest if path.with_name(path.stem + MANIFEST_SUFFIX).exists() else None
+
+
+def _show_summary(path: Path, summary: Summary) -> None:
+    show(f"{path.name}: {summary.size_bytes / 1e6:.1f} MB, sha256 {summary.sha256}")
+    if summary.description:
+        show(f"description: {summary.description}")
+    for word, ends in (("input", summary.inputs), ("output", summary.outputs)):
+        for end in ends:
+            show(f"{word}: {end.name} {end.type} {list(end.shape)}{_quantization(end)}")
+    show(f"signatures: {', '.join(summary.signatures) or 'none'}")
+
+
+def _quantization(end: End) -> str:
+    return f", scale {end.scale:g}, zero point {end.zero_point}" if end.scale else ""
+
+
+def _show_manifest(manifest: Manifest) -> None:
+    record, weights, verification = manifest.preprocessing, manifest.weights, manifest.verification
+    show(f"variant: {manifest.variant}, {manifest.precision}")
+    show(f"weights: {weights.source}, {weights.origin}, sha256 {weights.sha256[:16]}...")
+    show(
+        f"photos: {record.crop_rule.replace('_', ' ')} {record.crop_fraction:g}, {record.interpolation}, raw RGB 0-255"
+    )
+    show(f"mean {_numbers(record.mean)}, std {_numbers(record.std)}: {record.folding}")
+    if verification:
+        show(
+            f"verified on {verification.probe}: same top-1 as float on {100 * verification.agreement:.1f} % "
+            f"({100 * verification.agreement_low:.1f}–{100 * verification.agreement_high:.1f} %)"
+        )
+
+
+def _numbers(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{value:g}" for value in values)

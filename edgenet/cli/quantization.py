@@ -1,0 +1,82 @@
+"""What `edgenet quantize` does between its flags and its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from converters.float_source import float_source, side_of
+from converters.probe import golden_images
+from converters.screen import read_screened
+from converters.write import FloatNetwork, write_formats
+from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts
+from edgenet.cli.console import say
+from edgenet.cli.conversion import job_for
+from edgenet.errors import InputError
+from edgenet.manifest import Manifest
+from edgenet.precision import IoType, Precision
+from edgenet.preprocessing import Preprocessing
+from edgenet.progress import Report
+from edgenet.weights.preprocessing_rules import PreprocessingOverrides, apply_overrides, describe
+
+# What a file without a manifest is taken to want, unless the user says otherwise; the side is the file's own.
+UNKNOWN = Preprocessing(1, "resize_then_crop", 0.875, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Request:
+    """One quantization as the user asked for it."""
+
+    file: Path
+    formats: tuple[tuple[Precision, IoType], ...]
+    calib: str
+    samples: int
+    seed: int
+    overrides: PreprocessingOverrides
+
+
+def run(request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report) -> list[Artifact]:
+    """Read the file in a child process first, then write it in the precisions that were asked for."""
+    report("reading the file", 0, 1)
+    content = read_screened(request.file)
+    report("reading the file", 1, 1)
+    network = _network(request, content)
+    preprocessing = network.preprocessing
+    golden = golden_images(preprocessing)
+    job = job_for(
+        request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command
+    )
+    _refuse_overwriting(request.file, network, job.formats, out)
+    return write_formats(network, job, report)
+
+
+def _network(request: Request, content: bytes) -> FloatNetwork:
+    name, given = request.file.name, request.overrides
+    manifest = _manifest_beside(request.file)
+    if manifest:
+        if given.mean or given.std:
+            raise InputError(f"{name} takes raw pixels, as its manifest says", mend="leave out --mean and --std")
+        if manifest.precision != "fp32":
+            raise InputError(f"{name} is {manifest.precision}", allowed="fp32", mend="quantize the fp32 file")
+        record, _ = apply_overrides(manifest.to_preprocessing(), given)
+        return float_source(content, manifest.variant, manifest.weights, record, raw_pixels=True)
+    if (given.mean is None) != (given.std is None):
+        raise InputError("--mean and --std go together", mend="give both, in pixel units (0–255)")
+    record, _ = apply_overrides(replace(UNKNOWN, side_px=side_of(content)), given)
+    taken = "raw pixels 0–255" if given.mean is None else f"(pixels - {record.mean}) / {record.std}"
+    say(f"no manifest beside {name}: it is taken to want {taken}; photos: {describe(record)}")
+    return float_source(content, request.file.stem, None, record, raw_pixels=given.mean is None)
+
+
+def _manifest_beside(file: Path) -> Manifest | None:
+    beside = file.with_name(file.stem + MANIFEST_SUFFIX)
+    return find_artifacts(file)[0].manifest if beside.exists() else None
+
+
+def _refuse_overwriting(
+    file: Path, network: FloatNetwork, formats: tuple[tuple[Precision, IoType], ...], out: Path
+) -> None:
+    for precision, _ in formats:
+        target = out / f"{network.variant}-{precision}.tflite"
+        if target.exists() and target.samefile(file):
+            raise InputError(f"{target} is the file that is read", mend="name another folder with --out")

@@ -1,0 +1,79 @@
+"""`edgenet quantize`: make a float .tflite file of any origin smaller, with the same evidence as `convert`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgenet.cli.console import say
+from edgenet.cli.conversion_options import (
+    Calib,
+    Crop,
+    Dynamic,
+    Fp16,
+    Int8,
+    InterpolationFlag,
+    Io,
+    Mean,
+    Out,
+    Precisions,
+    Samples,
+    Seed,
+    Std,
+    Verify,
+    chosen_formats,
+    chosen_overrides,
+)
+from edgenet.cli.options import Json
+from edgenet.cli.progress import StepProgress
+from edgenet.cli.written import show_written
+from edgenet.errors import InputError
+from edgenet.precision import MEANING
+
+FilePath = Annotated[Path, typer.Argument(metavar="FILE.tflite", show_default=False, help="A float32 .tflite file.")]
+
+
+def command(
+    file: FilePath,
+    int8: Int8 = False,
+    fp16: Fp16 = False,
+    dynamic: Dynamic = False,
+    precision: Precisions = "",
+    io: Io = "",
+    calib: Calib = "builtin",
+    samples: Samples = 200,
+    seed: Seed = 0,
+    mean: Mean = "",
+    std: Std = "",
+    crop: Crop = "",
+    interpolation: InterpolationFlag = "",
+    out: Out = Path(),
+    verify: Verify = True,
+    as_json: Json = False,
+) -> None:
+    """Write a float .tflite file in other precisions, each with its manifest and golden vectors.
+
+    A manifest beside the file says how it wants its pixels; otherwise it is taken to want raw pixels 0–255, or
+    (pixels - mean) / std with --mean and --std, which then become part of the written files.
+
+    \b
+    edgenet quantize model.tflite --int8 --calib photos
+    edgenet quantize model.tflite --int8 --calib photos --mean 127.5 --std 127.5
+    """
+    from edgenet.cli import quantization
+
+    if not (int8 or fp16 or dynamic or precision):
+        raise InputError("no precision was given", allowed="--int8, --fp16, --dynamic, --precision LIST")
+    formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
+    if any(name == "fp32" for name, _ in formats):
+        raise InputError("the file is fp32 already", allowed="fp16, w8, w8d, w8a8, w8a16")
+    for name, ends in formats:
+        say(f"{file.name} {name}: {MEANING[name]}, {ends} ends")
+    overrides = chosen_overrides(mean, std, crop, interpolation)
+    request = quantization.Request(file, formats, calib, samples, seed, overrides)
+    with StepProgress() as report:
+        artifacts = quantization.run(request, out, verify, ("edgenet", *sys.argv[1:]), report)
+    show_written(artifacts, as_json)
