@@ -5,8 +5,8 @@ Rounding each weight to the nearest step leaves errors that add up. Two closed-f
 1. Kernel sums are kept. What a k x k kernel sees of a photo is mostly smooth, so the SUM of its rounding errors counts
    far more than each one. Where the sum is off by more than half a step, the weights that were closest to the other
    side are rounded the other way (`keep_kernel_sums`). This needs no data.
-2. Biases are corrected. What the remaining error does to the mean of each output channel, (Wq - W) * E[x], is taken off
-   the bias (`correct_biases`; Nagel et al., arXiv 1906.04721, section 4.2, with E[x] measured on the calibration images).
+2. Biases are corrected. What the remaining error does to the mean of each output channel, (Wq - W) * E[x], is taken
+   off the bias (`correct_biases`; Nagel et al., arXiv 1906.04721, section 4.2, with E[x] measured in calibration).
 """
 
 from collections.abc import Iterator

@@ -36,7 +36,7 @@ class Entry:
         return ((batch - self.zero_point) / np.float32(self.std)).astype(np.float32)
 
     def ranges(self, preprocessing: Preprocessing) -> dict[str, Range]:
-        """Return the exact ranges of the input (and of its centred form): what any photo can hold, not what was seen."""
+        """Return the exact ranges of the input and of its centred form: what any photo can hold, not what was seen."""
         if self.folding == "subtracted":
             centered = Range(-max(preprocessing.mean), 255 - min(preprocessing.mean))
             return {INPUT_NAME: Range(0.0, 255.0), CENTERED_NAME: centered}
@@ -44,11 +44,12 @@ class Entry:
 
     def describe(self) -> str:
         """Return one sentence for the manifest."""
+        scale = "scale 1" if self.std == 1 else f"scale 1 / {self.std:g}"
         return {
             "subtracted": "the file subtracts the mean (one op); 1 / std is folded into the first convolution",
-            "zero_point": f"exact and free: zero point {self.zero_point}, scale 1 / {self.std:g} of the uint8 input",
-            "zero_point_and_bias": f"free: zero point {self.zero_point}, scale 1 / {self.std:g}, the rest of the mean in "
-            "the first bias; exact but for the outermost row and column",
+            "zero_point": f"exact and free: zero point {self.zero_point}, {scale} of the uint8 input",
+            "zero_point_and_bias": f"free: zero point {self.zero_point}, {scale}, the rest of the mean in the first bias; "
+            "exact but for the outermost row and column",
         }[self.folding]
 
 

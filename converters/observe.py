@@ -94,7 +94,7 @@ def observe(content: bytes, images: Iterable[NDArray[np.float32]]) -> dict[str, 
 
     Sigmoids and swishes are not watched: what they give follows from what goes in, and they are two thirds of a b7's
     activations.
-    `images` is gone through once a pass (one, unless the activations exceed the memory limit), so a generator will not do.
+    `images` is gone through once a pass (one, unless the activations exceed the memory limit): no generator will do.
     Raise InputError if an activation is not finite.
     """
     model = flatbuffer.read(content)

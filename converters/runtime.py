@@ -81,7 +81,7 @@ class Runner:
         return decode(self.view(0), self.outputs[0])
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the first output as real numbers [classes] for raw pixels [side, side, 3], whatever the model's ends."""
+        """Return the first output as real numbers [classes] for raw pixels [side, side, 3], whatever the ends."""
         self.run(encode_pixels(pixels, self.input))
         return decode(self.view(0), self.outputs[0]).reshape(-1)
 

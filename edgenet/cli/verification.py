@@ -115,9 +115,8 @@ def failures(rows: Sequence[VerifiedFile], max_drop: float | None, min_agree: fl
     for row in rows:
         name, share = row.path.name, row.agreement.agreement
         if not row.golden.passed:
-            found.append(
-                f"{name} is off its golden vectors by {row.golden.max_abs_error:.3g} (at most {row.golden.tolerance:.3g})"
-            )
+            off, allowed = row.golden.max_abs_error, row.golden.tolerance
+            found.append(f"{name} is off its golden vectors by {off:.3g} (at most {allowed:.3g})")
         if min_agree is not None and share.fraction < min_agree:
             found.append(f"{name} agrees with float on {share.fraction:.4f} of the images (at least {min_agree:g})")
         accuracy = row.agreement.accuracy

@@ -21,6 +21,7 @@ COLUMNS = (
     Column("worst layer (dB)"),
 )
 LOW_AGREEMENT = 0.9
+LONGEST_NAME = 32
 
 
 def show_written(artifacts: Sequence[Artifact], as_json: bool) -> None:
@@ -65,8 +66,13 @@ def _evidence(verification: VerificationRecord | None) -> list[str]:
     if verification is None:
         return ["not verified", "", "", ""]
     interval = f"{100 * verification.agreement_low:.1f}–{100 * verification.agreement_high:.1f} %"
-    worst = f"{verification.worst_layer} ({decibels(verification.worst_layer_sqnr_db)})"
+    worst = f"{_shortened(verification.worst_layer)} ({decibels(verification.worst_layer_sqnr_db)})"
     return [f"{100 * verification.agreement:.1f} %", interval, decibels(verification.sqnr_db), worst]
+
+
+def _shortened(name: str) -> str:
+    """Return a layer name that fits a table; other tools' names can be hundreds of characters long."""
+    return name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}"
 
 
 def decibels(value: float | None) -> str:
