@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from converters.api import convert, quantize, verify
+    from edgenet.build import build
     from edgenet.counts import Counts, count
     from edgenet.errors import EdgenetError, GateFailed, InputError, MissingError
     from edgenet.layers import Architecture, expand
@@ -24,10 +26,14 @@ _HOMES = {
     "MissingError": "edgenet.errors",
     "VARIANTS": "edgenet.variants",
     "Variant": "edgenet.variants",
+    "build": "edgenet.build",
+    "convert": "converters.api",
     "count": "edgenet.counts",
     "expand": "edgenet.layers",
     "parse_variant": "edgenet.variants",
+    "quantize": "converters.api",
     "scaled": "edgenet.variants",
+    "verify": "converters.api",
 }
 
 __all__ = [
@@ -39,10 +45,14 @@ __all__ = [
     "InputError",
     "MissingError",
     "Variant",
+    "build",
+    "convert",
     "count",
     "expand",
     "parse_variant",
+    "quantize",
     "scaled",
+    "verify",
 ]
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
-from edgenet.errors import InputError
 from edgenet.layers import Architecture, Block, Layer
 from edgenet.weights.record import Convention, Weights
 
@@ -34,13 +33,16 @@ def build_network(
     return _Builder(architecture, form, convention).build(features)
 
 
-def load_weights_into(model: tf_keras.Model, architecture: Architecture, weights: Weights) -> None:
-    """Put `weights` into a network of the same architecture; raise InputError if the network lacks a layer of it."""
-    for layer in architecture.layers:
-        _set(model, layer.name, _keras_arrays(layer, weights))
+def load_weights_into(
+    model: tf_keras.Model, architecture: Architecture, weights: Weights, *, features: bool = False
+) -> None:
+    """Put `weights` into a network of the same architecture; a network of `features` has no head and no classifier."""
+    for layer in architecture.layers[:-2] if features else architecture.layers:
+        model.get_layer(layer.name).set_weights(_keras_arrays(layer, weights))
         if layer.batch_norm:
             parts = ("weight", "bias", "running_mean", "running_var")
-            _set(model, layer.batch_norm, [weights.tensors[f"{layer.batch_norm}.{part}"] for part in parts])
+            arrays = [weights.tensors[f"{layer.batch_norm}.{part}"] for part in parts]
+            model.get_layer(layer.batch_norm).set_weights(arrays)
 
 
 def _keras_arrays(layer: Layer, weights: Weights) -> list[NDArray[np.float32]]:
@@ -49,13 +51,6 @@ def _keras_arrays(layer: Layer, weights: Weights) -> list[NDArray[np.float32]]:
     orders = {"conv": (2, 3, 1, 0), "depthwise": (2, 3, 0, 1), "dense": (1, 0)}
     arrays = [weight.transpose(orders[layer.kind])]
     return arrays if layer.batch_norm else [*arrays, weights.tensors[f"{layer.name}.bias"]]
-
-
-def _set(model: tf_keras.Model, name: str, arrays: list[NDArray[np.float32]]) -> None:
-    names = {layer.name for layer in model.layers}
-    if name not in names:
-        raise InputError(f"the network has no layer {name!r}", mend="a network built with features=True has no head")
-    model.get_layer(name).set_weights(arrays)
 
 
 class _Builder:

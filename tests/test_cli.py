@@ -23,7 +23,8 @@ EXAMPLES = {
     "info": ["info", "b0"],
     "doctor": ["doctor"],
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
-    "verify": ["verify", "lite0-fp32-random.tflite"],
+    "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
+    "verify": ["verify", "lite0-w8-random.tflite"],
 }
 
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)
@@ -127,7 +128,8 @@ WRONG = [
     Wrong(["list", "b0"], "unexpected extra argument"),
     Wrong(["info"], "missing argument 'VARIANT'; edgenet info --help shows what it takes"),
     Wrong(["info", "lit0"], "did you mean lite0?"),
-    Wrong(["info", "some.tflite"], "info cannot read the file 'some.tflite'; allowed: a variant"),
+    Wrong(["info", "some.tflite"], "cannot read some.tflite: No such file or directory; allowed: a .tflite file"),
+    Wrong(["info", "some.tflite", "--layers"], "--layers, --side and --classes go with a variant"),
     Wrong(["info", "b0", "--side"], "option '--side' requires an argument"),
     Wrong(["info", "b0", "--side", "31"], "--side cannot be '31'; allowed: a whole number from 32 to 4096"),
     Wrong(["info", "b0", "--side", "2.5"], "--side cannot be '2.5'; allowed: a whole number"),
@@ -135,6 +137,32 @@ WRONG = [
     Wrong(["info", "b0", "--classes", "0"], "--classes cannot be '0'; allowed: a whole number from 1 to 100000"),
     Wrong(["info", "b0\nerror: forged"], "unknown variant 'b0\\nerror: forged'"),
     Wrong(["info", "scaled:-1"], "cannot scale by 'scaled:-1'"),
+    Wrong(["convert"], "no variant was given; allowed: --variant NAME; edgenet list shows them all"),
+    Wrong(["convert", "--variant", "b9"], "unknown variant 'b9'"),
+    Wrong(["convert", "--variant", "b0", "--precision", "int8"], "unknown precision 'int8'; allowed: fp32, fp16, w8"),
+    Wrong(["convert", "--variant", "b0", "--precision", ","], "no precision was given"),
+    Wrong(
+        ["convert", "--variant", "b0", "--int8", "--io", "int4"], "unknown --io 'int4'; allowed: float32, int8, uint8"
+    ),
+    Wrong(["convert", "--variant", "b0", "--fp16", "--io", "uint8"], "--io uint8 has no file to apply to"),
+    Wrong(["convert", "--variant", "b0", "--int8", "--samples", "15"], "--samples cannot be '15'"),
+    Wrong(["convert", "--variant", "b0", "--mean", "red"], "--mean cannot be 'red'; allowed: one number or three"),
+    Wrong(["convert", "--variant", "b0", "--mean", "1,2"], "--mean cannot be '1,2'; allowed: one number or three"),
+    Wrong(["convert", "--variant", "b0", "--crop", "1.5"], "--crop cannot be '1.5'; allowed: a number over 0"),
+    Wrong(
+        ["convert", "--variant", "b0", "--interpolation", "cubic"],
+        "--interpolation cannot be 'cubic'; allowed: bicubic",
+    ),
+    Wrong(["convert", "--variant", "b0", "--from", "x.manifest.json"], "--from repeats a run as it was"),
+    Wrong(["convert", "--from", "x.manifest.json"], "cannot read x.manifest.json: No such file or directory"),
+    Wrong(["quantize", "x.tflite"], "no precision was given; allowed: --int8"),
+    Wrong(["quantize", "x.tflite", "--int8"], "cannot read x.tflite: No such file or directory"),
+    Wrong(["quantize", "x.tflite", "--precision", "fp32"], "the file is fp32 already"),
+    Wrong(["verify", "nowhere"], "nowhere does not exist; allowed: a .tflite file or its folder"),
+    Wrong(["verify", "."], "no artifact in .; allowed: a folder that edgenet convert wrote"),
+    Wrong(["verify", ".", "--max-drop", "1"], "--max-drop needs labelled photos; add --data DIR"),
+    Wrong(["verify", ".", "--min-agree", "95"], "--min-agree cannot be 95; allowed: a share from 0 to 1"),
+    Wrong(["verify", ".", "--labels", "x.csv"], "--labels needs photos; add --data DIR"),
 ]
 
 

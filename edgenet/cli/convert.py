@@ -73,7 +73,7 @@ def command(
     edgenet convert --variant b0 --int8 --weights mine.safetensors
     edgenet convert --from lite0-w8a8.manifest.json --out again
     """
-    from edgenet.cli import conversion
+    from converters import conversion
 
     if repeat is not None:
         _refuse_beside_from(variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic)
@@ -87,8 +87,8 @@ def command(
     for name, ends in request.formats:
         say(f"{request.variant.name} {name}: {MEANING[name]}, {ends} ends")
     with StepProgress() as report:
-        artifacts = conversion.run(request, out, verify, ("edgenet", *sys.argv[1:]), report)
-    conversion.compare_with_manifest(request.manifest, artifacts)
+        artifacts = conversion.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
+    conversion.compare_with_manifest(request.manifest, artifacts, say)
     show_written(artifacts, as_json)
 
 

@@ -63,17 +63,19 @@ def command(
     edgenet quantize model.tflite --int8 --calib photos
     edgenet quantize model.tflite --int8 --calib photos --mean 127.5 --std 127.5
     """
-    from edgenet.cli import quantization
+    from converters import quantization
 
     if not (int8 or fp16 or dynamic or precision):
         raise InputError("no precision was given", allowed="--int8, --fp16, --dynamic, --precision LIST")
     formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
     if any(name == "fp32" for name, _ in formats):
         raise InputError("the file is fp32 already", allowed="fp16, w8, w8d, w8a8, w8a16")
+    if not file.is_file():
+        raise InputError(f"cannot read {file}: No such file or directory", allowed="a .tflite file")
     for name, ends in formats:
         say(f"{file.name} {name}: {MEANING[name]}, {ends} ends")
     overrides = chosen_overrides(mean, std, crop, interpolation)
     request = quantization.Request(file, formats, calib, samples, seed, overrides)
     with StepProgress() as report:
-        artifacts = quantization.run(request, out, verify, ("edgenet", *sys.argv[1:]), report)
+        artifacts = quantization.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
     show_written(artifacts, as_json)

@@ -15,7 +15,7 @@ from edgenet.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
     from edgenet.agreement import Agreement, Proportion
-    from edgenet.cli.verification import Verified
+    from converters.verification import Verified
 
 OutPath = Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A .tflite file or its folder.")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Photos: class folders, or flat with a CSV.")]
@@ -71,13 +71,13 @@ def command(
     \b
     edgenet verify lite0-w8a8.tflite --data photos --max-drop 1.0 --min-agree 0.95
     """
-    from edgenet.cli import verification
+    from converters import verification
 
     _check_gates(data, max_drop, min_agree)
     if labels and not data:
         raise InputError("--labels needs photos", mend="add --data DIR")
     with StepProgress() as report:
-        result = verification.verify(out, data, labels, reference, weights, report)
+        result = verification.verify(out, data, labels, reference, weights, report, say)
     if max_drop is not None and result.rows[0].agreement.accuracy is None:
         raise InputError("--max-drop needs labels", mend="add --labels CSV, or name the class folders by class index")
     failures = verification.failures(result.rows, max_drop, min_agree)

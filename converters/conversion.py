@@ -1,8 +1,8 @@
-"""What `edgenet convert` does between its flags and its table."""
+"""One conversion as it was asked for: load the weights, check the network, open the images, write the files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from converters.convert import float_network
 from converters.probe import golden_images, open_images, procedural_probe
 from converters.write import Job, needs_calibration, write_formats
 from edgenet.artifact import Artifact, read_manifest
-from edgenet.cli.console import say, warn
 from edgenet.errors import GateFailed, InputError
 from edgenet.manifest import Manifest
 from edgenet.precision import IoType, Precision
@@ -23,6 +22,7 @@ from edgenet.variants import Variant, parse_variant
 from edgenet.weights.load import load_weights
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
 
+Say = Callable[[str], None]
 DEFAULT_SAMPLES = 200
 
 
@@ -67,13 +67,15 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
     )
 
 
-def run(request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report) -> list[Artifact]:
-    """Load the weights, check the network, write the files."""
+def run(
+    request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report, say: Say
+) -> list[Artifact]:
+    """Load the weights, check the network, write the files; `say` is told what must not wait for the end."""
     report("loading weights", 0, 1)
     weights = load_weights(
         request.weights,
         request.variant,
-        say=warn,
+        say=say,
         overrides=request.overrides,
         num_classes=request.num_classes,
         seed=request.seed,
@@ -114,7 +116,7 @@ def job_for(
     return Job(formats, out, calibration, probe if verify else None, golden, command)
 
 
-def compare_with_manifest(before: Manifest | None, artifacts: Sequence[Artifact]) -> None:
+def compare_with_manifest(before: Manifest | None, artifacts: Sequence[Artifact], say: Say) -> None:
     """Say whether a repeated run gave the same bytes; raise GateFailed if it did not."""
     if before is None:
         return

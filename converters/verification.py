@@ -1,4 +1,4 @@
-"""What `edgenet verify` does between its flags and its tables."""
+"""Verify the artifacts of a place: manifests, golden vectors, float network, photos, gates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from converters.conversion import Say
 from converters.golden_check import GoldenResult, check_golden
 from converters.probe import procedural_probe
 from converters.reference import float_reference
@@ -17,7 +18,6 @@ from converters.verify import compare
 from converters.verify_photos import compare_on_photos
 from edgenet.agreement import Agreement
 from edgenet.artifact import Artifact, find_artifacts, read_golden
-from edgenet.cli.console import warn
 from edgenet.datasets import open_dataset
 from edgenet.errors import InputError
 from edgenet.photos import Skipped
@@ -67,7 +67,7 @@ class Verified:
 
 
 def verify(
-    out: Path, data: Path | None, labels: Path | None, reference: Path | None, weights: str, report: Report
+    out: Path, data: Path | None, labels: Path | None, reference: Path | None, weights: str, report: Report, say: Say
 ) -> Verified:
     """Verify the artifacts at `out`; raise InputError for what cannot be read, or files that share no preprocessing."""
     artifacts = find_artifacts(out)
@@ -80,7 +80,7 @@ def verify(
         contents.append(read_screened(artifact.path))
     report("loading files", len(artifacts), len(artifacts))
     golden = [check_golden(content, read_golden(row)) for row, content in zip(artifacts, contents, strict=True)]
-    float_content = float_reference(artifacts[0], reference, weights, warn)
+    float_content = float_reference(artifacts[0], reference, weights, say)
     agreements, images, skipped, notes = _compare(artifacts[0], float_content, contents, data, labels, report)
     rows = zip(artifacts, golden, agreements, strict=True)
     return Verified(tuple(VerifiedFile(row.path, check, found) for row, check, found in rows), images, skipped, notes)

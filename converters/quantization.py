@@ -1,17 +1,16 @@
-"""What `edgenet quantize` does between its flags and its table."""
+"""One quantization as it was asked for: read the file safely, learn how it wants its pixels, write the files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from converters.conversion import Say, job_for
 from converters.float_source import float_source, side_of
 from converters.probe import golden_images
 from converters.screen import read_screened
 from converters.write import FloatNetwork, write_formats
 from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts
-from edgenet.cli.console import say
-from edgenet.cli.conversion import job_for
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest
 from edgenet.precision import IoType, Precision
@@ -35,12 +34,14 @@ class Request:
     overrides: PreprocessingOverrides
 
 
-def run(request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report) -> list[Artifact]:
+def run(
+    request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report, say: Say
+) -> list[Artifact]:
     """Read the file in a child process first, then write it in the precisions that were asked for."""
     report("reading the file", 0, 1)
     content = read_screened(request.file)
     report("reading the file", 1, 1)
-    network = _network(request, content)
+    network = _network(request, content, say)
     preprocessing = network.preprocessing
     golden = golden_images(preprocessing)
     job = job_for(
@@ -50,7 +51,7 @@ def run(request: Request, out: Path, verify: bool, command: tuple[str, ...], rep
     return write_formats(network, job, report)
 
 
-def _network(request: Request, content: bytes) -> FloatNetwork:
+def _network(request: Request, content: bytes, say: Say) -> FloatNetwork:
     name, given = request.file.name, request.overrides
     manifest = _manifest_beside(request.file)
     if manifest:
