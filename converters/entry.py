@@ -48,8 +48,8 @@ class Entry:
         return {
             "subtracted": "the file subtracts the mean (one op); 1 / std is folded into the first convolution",
             "zero_point": f"exact and free: zero point {self.zero_point}, {scale} of the uint8 input",
-            "zero_point_and_bias": f"free: zero point {self.zero_point}, {scale}, the rest of the mean in the first bias; "
-            "exact but for the outermost row and column",
+            "zero_point_and_bias": f"free: zero point {self.zero_point}, {scale}, the rest of the mean in the first "
+            "bias; exact but for the outermost row and column",
         }[self.folding]
 
 

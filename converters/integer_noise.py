@@ -48,8 +48,8 @@ def clouds(draws: Draws, side_px: int, rows: int, columns: int, keep: int) -> Pl
     """Return noise [side, side] from 0 to 255 around 128, with detail at all scales down to about two pixels.
 
     `rows` and `columns` count the coarsest waves; unequal ones give fibres. Each octave is `keep` / 16 as strong as the
-    one before: 16 is the spectrum of photos (amplitude 1 / frequency, so each octave has the same variance; D. J. Field,
-    JOSA A 4, 1987, p. 2379), less is smoother.
+    one before: 16 is the spectrum of photos (amplitude 1 / frequency, so each octave has the same variance;
+    D. J. Field, JOSA A 4, 1987, p. 2379), less is smoother.
     """
     strength = _STRENGTH
     field = draws.signed(rows + 1, columns + 1) * strength
@@ -88,6 +88,6 @@ def _stretch_rows(plane: Plane, side_px: int) -> Plane:
 
 @cache
 def _positions(cells: int, side_px: int) -> tuple[NDArray[np.intp], Plane]:
-    """Return, for each pixel, the lattice row before it and its distance from there in 128ths (255 * 128 fits int16)."""
+    """Return each pixel's lattice row before it and its distance from there in 128ths (255 * 128 fits int16)."""
     at = np.arange(side_px, dtype=np.int64) * cells * 128 // side_px
     return (at >> 7).astype(np.intp), (at & 127).astype(np.int16)[:, np.newaxis]

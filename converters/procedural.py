@@ -43,7 +43,7 @@ class _Scene:
 
     @property
     def side(self) -> int:
-        return self.canvas.shape[1]
+        return int(self.canvas.shape[1])
 
 
 def procedural_image(index: int, side_px: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -192,7 +192,7 @@ def _finish(scene: _Scene) -> Plane:
         planes[:, :, side - side // 2 :] = planes[:, :, : side // 2][:, :, ::-1]
     if draws.chance(BLURRED):
         planes = _softened(planes)
-    return np.clip(((planes - 128) * draws.between(*CONTRAST) >> 7) + 128, 0, 255)
+    return np.asarray(np.clip(((planes - 128) * draws.between(*CONTRAST) >> 7) + 128, 0, 255))
 
 
 def _softened(planes: Plane) -> Plane:

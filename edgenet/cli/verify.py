@@ -14,8 +14,8 @@ from edgenet.cli.written import decibels
 from edgenet.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
-    from edgenet.agreement import Agreement, Proportion
     from converters.verification import Verified
+    from edgenet.agreement import Agreement, Proportion
 
 OutPath = Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A .tflite file or its folder.")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Photos: class folders, or flat with a CSV.")]
