@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenet.errors import InputError
+from edgenet.weights.hdf5_guard import refuse_deadly
 
 if TYPE_CHECKING:
     import h5py
@@ -58,21 +59,26 @@ _DAMAGE = (
 
 
 def read_keras(path: Path) -> KerasFile:
-    """Read a `.h5` or `.keras` file; raise InputError for a damaged one."""
-    import h5py
-
+    """Read a `.h5` or `.keras` file; raise InputError for a damaged one, even where it would hang or crash HDF5."""
     try:
-        if path.suffix == ".keras":
-            weights, names = _unzip(path)
-            with h5py.File(io.BytesIO(weights), "r") as file:
-                arrays = _collect(_read_layers(file, names, len(weights)), len(weights))
-        else:
-            size_bytes = path.stat().st_size
-            with h5py.File(path, "r") as file:
-                arrays = _collect(_read(file, size_bytes), size_bytes)
+        refuse_deadly(path)
+        arrays = read_arrays(path)
     except _DAMAGE as error:
         raise InputError(f"{path} is no readable Keras file: {error}", mend="save it again") from error
     return _split_normalization(arrays)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read every array of a file; a damaged file raises whatever the zip and HDF5 libraries raise."""
+    import h5py
+
+    if path.suffix.lower() == ".keras":
+        weights, names = _unzip(path)
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            return _collect(_read_layers(file, names, len(weights)), len(weights))
+    size_bytes = path.stat().st_size
+    with h5py.File(path, "r") as file:
+        return _collect(_read(file, size_bytes), size_bytes)
 
 
 def _collect(pairs: Iterator[tuple[str, NDArray[np.float32]]], size_bytes: int) -> dict[str, NDArray[np.float32]]:
