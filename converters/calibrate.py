@@ -26,11 +26,12 @@ METHODS: dict[SourceKind, tuple[RangeMethod, ...]] = {
     "array": ("minmax", "error"),
 }
 JUDGED = 16  # calibration images on which the ways of choosing ranges are held against each other
+HEADROOM = 2.0  # of 16 bits one is spent on what was not seen: a value that is cut off costs far more than a bit
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is known of every activation: `narrow` for 8 bits, `wide` (the range of all that was seen) for 16."""
+    """What is known of every activation: `narrow` for 8 bits, `wide` (twice the range of all that was seen) for 16."""
 
     narrow: ActivationData
     wide: ActivationData
@@ -75,9 +76,12 @@ def calibrate(
     for method, data in tracked(candidates.items(), "choosing ranges", len(candidates), report):
         measured[method] = _int8_sqnr_db(content, data, fed, expected)
     best = max(measured, key=lambda method: measured[method])
-    return Calibration(
-        candidates[best], candidates["minmax"], best, {str(name): value for name, value in measured.items()}
-    )
+    wide = ActivationData(_widened(candidates["minmax"].ranges) | exact, means)
+    return Calibration(candidates[best], wide, best, {str(name): value for name, value in measured.items()})
+
+
+def _widened(ranges: dict[str, Range]) -> dict[str, Range]:
+    return {name: Range(row.low * HEADROOM, row.high * HEADROOM) for name, row in ranges.items()}
 
 
 def _outputs(content: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.calibrate import Calibration
+from converters.calibrate import HEADROOM, Calibration
 from converters.calibration_source import CalibrationManifest
 from converters.quantize import ActivationData
 from converters.verify import all_logits, compare, layer_errors
@@ -114,7 +114,7 @@ def calibration_record(
         files={file.name: file.sha256 for file in images.files},
         skipped=tuple(SkippedRecord(name=row.name, reason=row.reason) for row in images.skipped),
         notes=images.notes,
-        method=calibration.method if data is calibration.narrow else "minmax",
-        candidates_sqnr_db={name: round(value, 2) for name, value in calibration.candidates_sqnr_db.items()},
+        method=calibration.method if data is calibration.narrow else f"minmax x {HEADROOM:g}",
+        candidates_sqnr_db={name: _finite(round(value, 2)) for name, value in calibration.candidates_sqnr_db.items()},
         ranges={name: RangeRecord(low=row.low, high=row.high) for name, row in data.ranges.items()},
     )
