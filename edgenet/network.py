@@ -1,11 +1,12 @@
 """The tf_keras network of an architecture: to train, to extract features, and to check written files against."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
+from edgenet.errors import InputError
 from edgenet.layers import Architecture, Block, Layer
 from edgenet.weights.record import Convention, Weights
 
@@ -28,8 +29,11 @@ def build_network(
 
     The training form has any batch size, dropout and stochastic depth. The deploy form has batch 1 and neither, so that
     TFLiteConverter gives one XNNPACK partition without a shape-computing op. With `features` the outputs are the last
-    feature maps at strides 2, 4, 8, 16 and 32 instead, [N, side / stride, side / stride, C].
+    feature maps at strides 2, 4, 8, 16 and 32 instead, [N, side / stride, side / stride, C]. Raise InputError for
+    another form.
     """
+    if form not in get_args(Form):
+        raise InputError(f"unknown form {form!r}", allowed=", ".join(get_args(Form)))
     return _Builder(architecture, form, convention).build(features)
 
 

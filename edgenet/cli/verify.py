@@ -86,7 +86,7 @@ def command(
     else:
         _show(result)
     if failures:
-        raise GateFailed("; ".join(failures), mend="calibrate on more photos, or take --precision w8d, fp16")
+        raise GateFailed("; ".join(failures), mend="convert again with more photos (--calib), or with --fp16")
     next_command(f"edgenet info {result.rows[0].path}")
 
 
