@@ -1,6 +1,8 @@
 """An .npz file of calibration images, read image by image straight out of the archive."""
 
+import contextlib
 import hashlib
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,8 +18,11 @@ from edgenet.photos import MAX_ASPECT, MAX_PIXELS, Skipped
 from edgenet.preprocessing import Preprocessing, crop_photo
 
 ARRAY_NAME = "images"
+_FLOATS = tuple(np.dtype(f"{order}f{size}") for order in "<>" for size in (2, 4, 8))
 _ALLOWED = f"an array {ARRAY_NAME!r} [N, H, W, 3], uint8 or float with values 0-255"
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# NumPy packs in these two ways; other unpackers have errors, and appetites for memory, of their own.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_FIRST_VERSION = (1, 0)  # later ones are for headers over 64 KiB, which no image array has and a bomb may
 
 
 class ArrayFile:
@@ -30,17 +35,12 @@ class ArrayFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.sha256 = _sha256(path)
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path.name} is not an .npz file: {error}", allowed=_ALLOWED) from error
-        try:
-            self._stream = self._open_member()
+        with contextlib.ExitStack() as opened:
+            self._archive = opened.enter_context(self._open_archive())
+            self._stream = opened.enter_context(self._open_member())
             shape, self._dtype = self._read_header()
-            self.count, self._shape = shape[0], shape[1:]
-        except BaseException:
-            self._archive.close()
-            raise
+            self.count, self._shape = int(shape[0]), shape[1:]
+            self._close = opened.pop_all().close
         self._next = 0
 
     def __enter__(self) -> "ArrayFile":
@@ -51,8 +51,7 @@ class ArrayFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the archive."""
-        self._stream.close()
-        self._archive.close()
+        self._close()
 
     def name(self, index: int) -> str:
         """Return how messages speak of an image: images[3]."""
@@ -80,9 +79,18 @@ class ArrayFile:
     def _broken(self, index: int, reason: str) -> InputError:
         return InputError(f"{self._path.name}: {self.name(index)} cannot be read: {reason}", mend="save the file again")
 
+    def _open_archive(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self._path)
+        except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self._path.name} is not an .npz file: {error}", allowed=_ALLOWED) from error
+
     def _open_member(self) -> IO[bytes]:
         try:
-            return self._archive.open(f"{ARRAY_NAME}.npy")
+            member = self._archive.getinfo(f"{ARRAY_NAME}.npy")
+            if member.compress_type not in _PACKINGS:
+                raise NotImplementedError(f"method {member.compress_type} is not one of NumPy's")
+            return self._archive.open(member)
         except KeyError as error:
             held = ", ".join(name.removesuffix(".npy") for name in self._archive.namelist()[:10]) or "nothing"
             raise InputError(f"{self._path.name} holds {held}", allowed=_ALLOWED) from error
@@ -92,13 +100,15 @@ class ArrayFile:
     def _read_header(self) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
         try:
             version = np.lib.format.read_magic(self._stream)
-            shape, fortran_order, dtype = _HEADERS[version](self._stream)
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            if version != _FIRST_VERSION:
+                raise ValueError(f"format version {version}, not {_FIRST_VERSION}")
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(self._stream)
+        except (ValueError, OSError, EOFError, tokenize.TokenError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{self._path.name}: {ARRAY_NAME!r} is no array: {error}", allowed=_ALLOWED) from error
         found = f"{self._path.name}: {ARRAY_NAME!r} is {dtype} {list(shape)}"
-        if not (dtype == np.uint8 or dtype.kind == "f"):
+        if not (dtype == np.uint8 or dtype in _FLOATS):
             raise InputError(found, allowed=_ALLOWED, mend="convert it with .astype(np.uint8)")
-        if len(shape) != 4 or shape[3] != 3 or 0 in shape:
+        if len(shape) != 4 or shape[3] != 3 or min(shape) < 1:
             raise InputError(found, allowed=_ALLOWED, mend="channels come last, red first")
         if shape[1] * shape[2] > MAX_PIXELS or max(shape[1:3]) > MAX_ASPECT * min(shape[1:3]):
             raise InputError(found, allowed=f"at most {MAX_PIXELS} pixels an image and {MAX_ASPECT} to 1")
@@ -122,7 +132,8 @@ def _unusable(values: NDArray[np.generic]) -> str:
     """Return why an image's values are no pixels, or ""."""
     if values.dtype == np.uint8:
         return ""
-    numbers = np.asarray(values, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # of NaNs that signal
+        numbers = np.asarray(values, dtype=np.float64)
     if not np.isfinite(numbers).all():
         return "holds NaN or infinity"
     low, high = float(numbers.min()), float(numbers.max())

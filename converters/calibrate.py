@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -34,6 +35,7 @@ class Calibration:
     """What is known of every activation: `narrow` for 8 bits, `wide` (twice the range of all that was seen) for 16."""
 
     narrow: ActivationData
+    narrow_content: bytes  # the w8a8 file of `narrow`, its ends int8: it was written to be judged
     wide: ActivationData
     method: RangeMethod
     candidates_sqnr_db: dict[str, float]
@@ -63,36 +65,37 @@ def calibrate(
     The ways of choosing ranges that suit the images are turned into int8 files and run on the first of them; the one
     whose logits are closer to the float graph's wins. None is better for every network, so none is chosen by name.
     """
-    statistics = observe(content, _Fed(images, entry, report))
+    seen = observe(content, _Fed(images, entry, report), kept=JUDGED)
     model = flatbuffer.read(content)
-    means = channel_means(model, statistics)
+    means = channel_means(model, seen.statistics)
     candidates = {
-        method: ActivationData(choose_ranges(model, statistics, method) | exact, means)
+        method: ActivationData(choose_ranges(model, seen.statistics, method) | exact, means)
         for method in METHODS[images.manifest.kind]
     }
     fed = [entry.feed(pixels) for pixels in islice(images, JUDGED)]
-    expected = _outputs(content, fed)
-    measured = {}
+    contents, measured = {}, {}
     for method, data in tracked(candidates.items(), "choosing ranges", len(candidates), report):
-        measured[method] = _int8_sqnr_db(content, data, fed, expected)
+        contents[method] = flatbuffer.write(quantize_model(content, "w8a8", data))
+        measured[method] = _logits_sqnr_db(contents[method], fed, seen.outputs)
     best = max(measured, key=lambda method: measured[method])
-    wide = ActivationData(_widened(candidates["minmax"].ranges) | exact, means)
-    return Calibration(candidates[best], wide, best, {str(name): value for name, value in measured.items()})
+    return Calibration(
+        narrow=candidates[best],
+        narrow_content=contents[best],
+        wide=ActivationData(_widened(candidates["minmax"].ranges) | exact, means),
+        method=best,
+        candidates_sqnr_db={str(name): value for name, value in measured.items()},
+    )
 
 
 def _widened(ranges: dict[str, Range]) -> dict[str, Range]:
     return {name: Range(row.low * HEADROOM, row.high * HEADROOM) for name, row in ranges.items()}
 
 
-def _outputs(content: bytes, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    runner = Runner(content)
-    return [runner.real_output(values) for values in inputs]
-
-
-def _int8_sqnr_db(
-    content: bytes, data: ActivationData, inputs: list[NDArray[np.float32]], expected: list[NDArray[np.float32]]
+def _logits_sqnr_db(
+    content: bytes, inputs: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]]
 ) -> float:
-    got = _outputs(flatbuffer.write(quantize_model(content, "w8a8", data)), inputs)
+    runner = Runner(content, threads=os.cpu_count() or 1)
+    got = [runner.real_output(values) for values in inputs]
     signal = sum(float(np.vdot(wanted, wanted)) for wanted in expected)
     noise = sum(float(np.sum(np.square(wanted - row))) for wanted, row in zip(expected, got, strict=True))
     return sqnr_db(signal, noise)

@@ -7,6 +7,7 @@ From more images than are wanted one is taken from each of `samples` stretches o
 drawn by the seed: class folders are covered evenly. An unusable one is replaced by the next of its stretch.
 """
 
+import contextlib
 import hashlib
 import tempfile
 import weakref
@@ -93,11 +94,12 @@ def open_calibration(source: str, preprocessing: Preprocessing, samples: int = 2
     if samples < FLOOR:
         raise InputError(f"{samples} samples are too few to calibrate on", allowed=f"{FLOOR} or more")
     kind = _kind(source)
-    store = tempfile.TemporaryFile(prefix="edgenet-")  # noqa: SIM115  # lives as long as the set that is returned
+    store = _open_store()
     try:
         manifest = _fill(store, kind, source, _READERS[kind](source, preprocessing, samples, seed), samples, seed)
     except BaseException:
-        store.close()
+        with contextlib.suppress(OSError):  # what the disk had no room for, it has none for now
+            store.close()
         raise
     return CalibrationSet(store, preprocessing.side_px, manifest)
 
@@ -137,14 +139,25 @@ def _fill(
     )  # fmt: skip
 
 
+def _open_store() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(prefix="edgenet-")
+    except OSError as error:  # of a full disk, too: Python tries each folder for temporary files by writing to it
+        raise _no_room(error) from error
+
+
 def _write(store: IO[bytes], content: bytes) -> None:
     try:
         store.write(content)
+        store.flush()
     except OSError as error:
-        where = tempfile.gettempdir()
-        raise MissingError(
-            f"no room for calibration images in {where!r}: {error.strerror}", mend="set TMPDIR to a folder with room"
-        ) from error
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> MissingError:
+    return MissingError(
+        f"no room for calibration images: {error.strerror}", mend="set TMPDIR to a folder with room for them"
+    )
 
 
 def _check_count(source: str, used: int, skipped: list[Skipped]) -> None:

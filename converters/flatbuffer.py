@@ -28,7 +28,23 @@ def read(content: bytes) -> Model:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     for buffer in model.buffers:
         _bring_inside(buffer, content)
+    for graph in model.subgraphs or ():
+        _fill_absent(graph)
     return model
+
+
+def _fill_absent(graph: Any) -> None:
+    """Give every vector that a file leaves out its meaning, none of anything; make shapes plain numbers."""
+    for row, fields in (
+        (graph, ("tensors", "operators", "inputs", "outputs")),
+        *((operator, ("inputs", "outputs")) for operator in graph.operators or ()),
+    ):
+        for field in fields:
+            setattr(row, field, [] if getattr(row, field) is None else getattr(row, field))
+    for tensor in graph.tensors:
+        # NumPy's 32-bit numbers would overflow in products: a large network's activations take more than 2 GiB.
+        tensor.shape = [] if tensor.shape is None else [int(size) for size in tensor.shape]
+        tensor.name = tensor.name or b""
 
 
 def _bring_inside(buffer: Any, content: bytes) -> None:

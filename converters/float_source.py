@@ -26,6 +26,8 @@ def side_of(content: bytes) -> int:
         raise InputError(f"the model has {ends}", allowed="one of each")
     if any(row.type in (Type.INT8, Type.UINT8, Type.FLOAT16) for row in graph.tensors):
         raise InputError("the model is quantized already", allowed="a float32 file", mend="give the file it came from")
+    if not graph.operators:
+        raise InputError("the model has no operator", allowed="a network")
     image = graph.tensors[graph.inputs[0]]
     shape = [int(size) for size in image.shape]
     if image.type != Type.FLOAT32 or len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
@@ -40,10 +42,8 @@ def float_source(
 
     `weights` is what is known of their origin from a manifest; None: the file itself is all there is.
     """
-    if not raw_pixels:
-        model = flatbuffer.read(content)
-        prepend_normalization(model, preprocessing.mean, preprocessing.std)
-        content = flatbuffer.write(model)
+    record = weights or _unknown_weights(content, variant)
+    content = written_anew(content, None if raw_pixels else preprocessing)
     integer, zero_point = _integer_form(content)
     shift = zero_point or 0
     image = text(integer.subgraphs[0].tensors[integer.subgraphs[0].inputs[0]].name)
@@ -53,10 +53,18 @@ def float_source(
         integer_content=flatbuffer.write(integer),
         entry=FLOAT_ENTRY if zero_point is None else Entry("zero_point", zero_point, 1.0),
         exact={image: Range(0.0 - shift, 255.0 - shift)},
-        weights=weights or _unknown_weights(content, variant),
+        weights=record,
         preprocessing=preprocessing,
         network_error=None,
     )
+
+
+def written_anew(content: bytes, preprocessing: Preprocessing | None) -> bytes:
+    """Return a file as edgenet writes it: constants inline, every tensor named, the pixels normalized if so asked."""
+    model = flatbuffer.read(content)
+    if preprocessing:
+        prepend_normalization(model, preprocessing.mean, preprocessing.std)
+    return flatbuffer.write(model)
 
 
 def _integer_form(content: bytes) -> tuple[Model, int | None]:

@@ -32,6 +32,8 @@ def check_golden(content: bytes, golden: Golden) -> GoldenResult:
     if golden.pixels.shape[1:] != runner.input.shape[1:]:
         raise InputError(f"golden inputs {list(golden.pixels.shape)} do not fit the input {list(runner.input.shape)}")
     answers = np.stack([runner.logits(pixels) for pixels in golden.pixels])
+    if answers.shape != golden.logits.shape:
+        raise InputError(f"golden logits {list(golden.logits.shape)} do not fit the output {list(answers.shape)}")
     largest = float(np.abs(golden.logits).max())
     tolerance = max(FLOAT_TOLERANCE * largest, INTEGER_STEPS * runner.outputs[0].scale)
     return GoldenResult(float(np.abs(answers - golden.logits).max()), tolerance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +24,7 @@ class Histogram:
 
     def add(self, values: NDArray[np.float32], largest: float) -> None:
         """Count `values`; `largest` is a bound on their magnitude (of the whole tensor they were drawn from)."""
-        if largest >= self.limit:
-            self._grow(largest)
+        self._grow(_limit_over(largest))
         nonzero = values[values != 0]
         self.zeros += values.size - nonzero.size
         bins = np.floor(nonzero * (BINS / 2 / self.limit)).astype(np.int64) + BINS // 2
@@ -31,27 +32,23 @@ class Histogram:
 
     def add_weighted(self, values: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         """Count each of `values` [N] as often as `counts` [N] says."""
-        largest = float(np.abs(values).max(initial=0.0))
-        if largest >= self.limit:
-            self._grow(largest)
+        self._grow(_limit_over(float(np.abs(values).max(initial=0.0))))
         bins = np.floor(values * (BINS / 2 / self.limit)).astype(np.int64) + BINS // 2
         np.add.at(self.counts, bins, counts)
 
-    def _grow(self, largest: float) -> None:
-        wanted = float(2.0 ** np.ceil(np.log2(max(largest, 1e-30) * 1.0001)))
-        if not self.counts.any():
-            self.limit = wanted
-        while self.limit < wanted:
+    def _grow(self, limit: float) -> None:
+        if limit > self.limit and not self.counts.any():
+            self.limit = limit
+        while self.limit < limit:
             merged = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.concatenate([np.zeros(BINS // 4), merged, np.zeros(BINS // 4)]).astype(np.int64)
             self.limit *= 2
 
     def merge(self, other: Histogram) -> None:
         """Add the counts of `other`, which may end up grown."""
-        largest = max(self.limit, other.limit) / 1.001
-        for each in (self, other):
-            if largest >= each.limit:
-                each._grow(largest)
+        limit = max(self.limit, other.limit)
+        self._grow(limit)
+        other._grow(limit)
         self.counts += other.counts
         self.zeros += other.zeros
 
@@ -59,3 +56,8 @@ class Histogram:
     def centers(self) -> NDArray[np.float64]:
         """Return the middle of each bin, [4096]."""
         return np.asarray((np.arange(BINS) - BINS / 2 + 0.5) * (2 * self.limit / BINS), dtype=np.float64)
+
+
+def _limit_over(largest: float) -> float:
+    """Return the least power of two that is greater: a rule of the value alone, or the order of the data would tell."""
+    return math.ldexp(1.0, math.frexp(max(largest, 1e-30))[1])

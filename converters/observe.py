@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,11 @@ class Statistics:
     def add(self, values: NDArray[np.float32], stride: int) -> None:
         """Take in one image's tensor [..., C]; `stride` is that of the values which enter the histogram."""
         low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            low, high = -math.inf, math.inf  # NaN would get lost in the comparisons
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        if math.isinf(high):
+            return  # the tensor is refused by name when all images are through
         self.histogram.add(values.reshape(-1)[::stride], max(-low, high))
         places = values.reshape(-1, values.shape[-1])
         some = places[:: max(1, values.size // AVERAGED)]
@@ -89,8 +93,16 @@ def swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(x / (1 + np.exp(-np.clip(x, -60, 60))))
 
 
-def observe(content: bytes, images: Iterable[NDArray[np.float32]]) -> dict[str, Statistics]:
-    """Run float `images` [1, H, W, 3] through a float model and return the statistics of each activation by name.
+@dataclass(frozen=True)
+class Observation:
+    """What was seen: each activation's statistics by name, and the graph's outputs for the first images."""
+
+    statistics: dict[str, Statistics]
+    outputs: tuple[NDArray[np.float32], ...]
+
+
+def observe(content: bytes, images: Iterable[NDArray[np.float32]], kept: int = 0) -> Observation:
+    """Run float `images` [1, H, W, 3] through a float model; keep the outputs of the first `kept` of them.
 
     Sigmoids and swishes are not watched: what they give follows from what goes in, and they are two thirds of a b7's
     activations.
@@ -101,10 +113,14 @@ def observe(content: bytes, images: Iterable[NDArray[np.float32]]) -> dict[str, 
     known = find_swishes(model).keys() | find_sigmoids(model).keys()
     watched = [tensor for tensor in activation_tensors(model) if tensor not in known]
     statistics: dict[str, Statistics] = {}
+    outputs: dict[int, NDArray[np.float32]] = {}
     for tensors in _split(model, watched):
-        statistics.update(_observe_some(model, tensors, images))
+        watchers = _watch(model, tensors, images, kept)
+        statistics.update(_merged(model, tensors, watchers))
+        for watcher in watchers:
+            outputs.update(watcher.outputs)
     _refuse_infinite(statistics)
-    return statistics
+    return Observation(statistics, tuple(outputs[number] for number in sorted(outputs)))
 
 
 def channel_means(model: Model, statistics: dict[str, Statistics]) -> dict[str, NDArray[np.float64]]:
@@ -139,25 +155,29 @@ def _split(model: Model, tensors: list[int]) -> Iterator[list[int]]:
     yield group
 
 
-def _observe_some(model: Model, tensors: list[int], images: Iterable[NDArray[np.float32]]) -> dict[str, Statistics]:
-    graph = model.subgraphs[0]
-    names = [text(graph.tensors[tensor].name) for tensor in tensors]
-    marked = _marked(model, tensors)
-    swished = set(find_swishes(model).values())
-    feeds_swish = [tensor in swished for tensor in tensors]
-    size_bytes = 4 * sum(math.prod(graph.tensors[tensor].shape) for tensor in tensors)
+def _watch(model: Model, tensors: list[int], images: Iterable[NDArray[np.float32]], kept: int) -> list[_Watcher]:
+    size_bytes = 4 * sum(math.prod(model.subgraphs[0].tensors[tensor].shape) for tensor in tensors)
     cores = os.cpu_count() or 1
     # Two watchers overlap one's arithmetic with the other's; a network too large for that gets the cores as threads.
     workers = cores if size_bytes * cores <= MEMORY_LIMIT_BYTES else 1
-    watchers = [_Watcher(marked, feeds_swish, threads=max(1, cores // workers)) for _ in range(workers)]
-    source = iter(images)
+    marked = _marked(model, tensors)
+    swished = set(find_swishes(model).values())
+    feeds_swish = [tensor in swished for tensor in tensors]
+    output = int(model.subgraphs[0].outputs[0])
+    place = tensors.index(output) if output in tensors else None
+    watchers = [_Watcher(marked, feeds_swish, place, threads=max(1, cores // workers)) for _ in range(workers)]
+    shared = _Shared(images)
     with ThreadPoolExecutor(workers) as pool:
-        while batch := list(islice(source, workers)):
-            list(pool.map(_Watcher.look, watchers, batch))
+        list(pool.map(lambda watcher: watcher.look_at_all(shared, kept), watchers))
+    return watchers
+
+
+def _merged(model: Model, tensors: list[int], watchers: list[_Watcher]) -> dict[str, Statistics]:
     merged = watchers[0].statistics
     for other in watchers[1:]:
         for mine, theirs in zip(merged, other.statistics, strict=True):
             mine.merge(theirs)
+    names = [text(model.subgraphs[0].tensors[tensor].name) for tensor in tensors]
     return dict(zip(names, merged, strict=True))
 
 
@@ -171,18 +191,39 @@ def _marked(model: Model, tensors: list[int]) -> bytes:
         graph.outputs, model.signatureDefs = outputs, signatures
 
 
+class _Shared:
+    """Numbered images that several threads take from, each when it is ready for the next."""
+
+    def __init__(self, images: Iterable[NDArray[np.float32]]) -> None:
+        self._images, self._lock = enumerate(images), Lock()
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        while True:
+            with self._lock:
+                row = next(self._images, None)
+            if row is None:
+                return
+            yield row
+
+
 class _Watcher:
     """One interpreter and what it saw."""
 
-    def __init__(self, marked: bytes, feeds_swish: list[bool], threads: int) -> None:
+    def __init__(self, marked: bytes, feeds_swish: list[bool], output: int | None, threads: int) -> None:
         self._runner = Runner(marked, threads)
+        self._output = output  # which of the marked tensors is the graph's own output
         self.statistics = [Statistics(feeds_swish=feeds) for feeds in feeds_swish]
+        self.outputs: dict[int, NDArray[np.float32]] = {}
         self._strides = [_sampling_stride(info.shape) for info in self._runner.outputs]
 
-    def look(self, image: NDArray[np.float32]) -> None:
-        self._runner.run(image)
-        for index, (row, stride) in enumerate(zip(self.statistics, self._strides, strict=True)):
-            row.add(self._runner.view(index), stride)
+    def look_at_all(self, images: Iterable[tuple[int, NDArray[np.float32]]], kept: int) -> None:
+        """Run what is left of `images`; keep the outputs of those with a number below `kept`."""
+        for number, image in images:
+            self._runner.run(image)
+            for index, (row, stride) in enumerate(zip(self.statistics, self._strides, strict=True)):
+                row.add(self._runner.view(index), stride)
+            if number < kept and self._output is not None:
+                self.outputs[number] = self._runner.view(self._output).copy()
 
 
 def _sampling_stride(shape: tuple[int, ...]) -> int:

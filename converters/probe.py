@@ -18,8 +18,10 @@ from edgenet.preprocessing import Preprocessing, crop_photo
 PROBE_IMAGES = 64
 ENOUGH_PHOTOS = 16  # fewer held-out photos say too little; procedural images are used instead, and said to be
 HELD_OUT_SHARE = 5  # a folder of 80 photos or more gives up one in five for the probe
-# Procedural images come from a seed: these two never meet a calibration's, whose seeds are the user's, from 0 up.
-PROBE_SEED, GOLDEN_SEED = 2**32 + 1, 2**32 + 2
+# Procedural images come from a seed: these two never meet a calibration's, whose seeds are the user's, 0 to 2**32.
+# NumPy splits a seed into 32-bit words and pads with zeros, so (2**32 + 1, index 0) would be (1, index 1); the bit at
+# the top puts such an equal at an index that nobody reaches.
+PROBE_SEED, GOLDEN_SEED = 2**63 + 1, 2**63 + 2
 GOLDEN_IMAGES = 3
 
 

@@ -12,15 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.compensate import correct_biases, keep_kernel_sums
+from converters.edit import text
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
+from converters.patterns import op_code
 from converters.ranges import Range
 from edgenet.errors import InputError
 from edgenet.precision import Precision
+
+Op = schema.BuiltinOperator
+_WEIGHTED = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
+MAX_STEP_RATIO = 256.0  # input scale * weight scale / output scale: the limit of XNNPACK's 8-bit kernels
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,30 @@ def quantize_model(content: bytes, precision: Precision, data: ActivationData = 
     if precision != "fp16":
         keep_kernel_sums(model, original)
         correct_biases(model, original, data.means)
+    if precision == "w8a8":
+        _refuse_extremes(model)
     return _finished(model)
+
+
+def _refuse_extremes(model: Model) -> None:
+    """Raise InputError for a layer whose sums are too coarse for its output.
+
+    XNNPACK refuses it when the file is loaded, and the runtime then frees memory twice: that would end this process.
+    """
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        if op_code(model, operator) in _WEIGHTED:
+            source, weights = (graph.tensors[tensor].quantization for tensor in operator.inputs[:2])
+            output = graph.tensors[operator.outputs[0]]
+            if source is None or output.quantization is None or output.quantization.scale is None:
+                continue
+            ratio = float(source.scale[0] * np.max(weights.scale) / output.quantization.scale[0])
+            if not ratio < MAX_STEP_RATIO:
+                raise InputError(
+                    f"layer {text(output.name)!r}: a step of its sums is {ratio:.3g} steps of its output",
+                    allowed=f"less than {MAX_STEP_RATIO:g}",
+                    mend="its values are out of all proportion: check the weights, or take --dynamic or --fp16",
+                )
 
 
 def _finished(model: Model) -> Model:

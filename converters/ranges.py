@@ -22,8 +22,9 @@ from converters.patterns import find_gate_inputs, find_sigmoids, find_swish_inpu
 Role = Literal["swish", "swish input", "gate", "other"]
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 RangeMethod = Literal["minmax", "error", "margin"]
-# What `margin` widens by. Of 1.0, 1.15, 1.3 and 1.45 it gave the best int8 logits on photos for a ReLU6 network (lite0)
-# and for a swish network, both calibrated on procedural images: `benchmarks/range_margin.py`.
+# What `margin` widens by. On photos, 1.15 and 1.3 gave int8 logits equally close to float, 1.0 and 1.45 worse ones, and
+# 1.3 the most classes kept, for a ReLU6 network (lite0) and for a swish network alike, both calibrated on procedural
+# images: `benchmarks/range_margin.py`.
 MARGIN = 1.3
 STEPS = 255  # int8: 256 values
 GATE_LIMIT = 8.0  # sigmoid(8) = 0.99966 is within half an int8 step (1/512) of 1
@@ -42,8 +43,10 @@ class Range:
 SIGMOID_RANGE = Range(0.0, 255 / 256)  # TFLite's 8-bit specification: LOGISTIC has scale 1/256, zero point -128
 
 
-def choose_ranges(model: Model, statistics: dict[str, Statistics], method: RangeMethod) -> dict[str, Range]:
-    """Return a range for every activation of `model` by name."""
+def choose_ranges(
+    model: Model, statistics: dict[str, Statistics], method: RangeMethod, margin: float = MARGIN
+) -> dict[str, Range]:
+    """Return a range for every activation of `model` by name; `margin` is what the method of that name widens by."""
     graph = model.subgraphs[0]
     swishes, swish_inputs, gates = find_swishes(model), find_swish_inputs(model), find_gate_inputs(model)
     names = {index: text(tensor.name) for index, tensor in enumerate(graph.tensors)}
@@ -57,11 +60,11 @@ def choose_ranges(model: Model, statistics: dict[str, Statistics], method: Range
             role = "swish input" if index in swish_inputs else "gate" if index in gates else "other"
         else:
             continue
-        ranges[name] = _choose(row, method, role)
+        ranges[name] = _choose(row, method, role, margin)
     return ranges
 
 
-def _choose(row: Statistics, method: RangeMethod, role: Role) -> Range:
+def _choose(row: Statistics, method: RangeMethod, role: Role, margin: float) -> Range:
     seen = Range(min(row.minimum, 0.0), max(row.maximum, 0.0))
     if seen.low == seen.high:
         return Range(seen.low, seen.low + 1e-6)  # a tensor that is always 0 needs some scale
@@ -71,7 +74,7 @@ def _choose(row: Statistics, method: RangeMethod, role: Role) -> Range:
         return Range(max(seen.low, -GATE_LIMIT), min(seen.high, GATE_LIMIT))
     best = _least_error(row.histogram, seen, swish if role == "swish input" else None)
     if method == "margin" and role == "other":
-        return Range(max(seen.low, best.low * MARGIN), min(seen.high, best.high * MARGIN))
+        return Range(max(seen.low, best.low * margin), min(seen.high, best.high * margin))
     return best
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from converters import flatbuffer
 from converters.entry import FLOAT_ENTRY
 from converters.float_file import build_float
-from converters.float_source import side_of
+from converters.float_source import side_of, written_anew
 from converters.screen import read_screened
-from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts, stem
+from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts, sha256, stem
 from edgenet.errors import EdgenetError, InputError
 from edgenet.layers import expand
 from edgenet.variants import parse_variant
@@ -30,6 +30,8 @@ def float_reference(artifact: Artifact, given: Path | None, weights: str, say: C
         content = read_screened(given)
         if side_of(content) != artifact.manifest.side_px:
             raise InputError(f"{given.name} has another input side than {artifact.path.name}", mend=MEND)
+        if sha256(content) == artifact.manifest.weights.sha256:  # what `edgenet quantize` read, as it was
+            return written_anew(content, artifact.manifest.to_preprocessing())
         return content
     sibling = _sibling(artifact)
     return sibling if sibling is not None else _rebuilt(artifact, weights, say)

@@ -45,15 +45,15 @@ class Runner:
             with quiet_native_stderr():
                 self._interpreter = interpreter_class()(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+                inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        except (ValueError, RuntimeError) as error:  # among them names that are not UTF-8
             raise InputError(f"the TFLite runtime cannot load the model: {_first_line(error)}") from error
-        inputs = self._interpreter.get_input_details()
         if len(inputs) != 1:
             raise InputError(f"the model has {len(inputs)} inputs", allowed="one image input")
         self.input = _info(inputs[0])
         self._input_index = inputs[0]["index"]
-        self.outputs = tuple(_info(row) for row in self._interpreter.get_output_details())
-        self._output_indices = tuple(row["index"] for row in self._interpreter.get_output_details())
+        self.outputs = tuple(_info(row) for row in outputs)
+        self._output_indices = tuple(row["index"] for row in outputs)
 
     def run(self, values: NDArray[Any]) -> None:
         """Set the input tensor as it is (no scaling) and run the model."""

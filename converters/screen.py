@@ -30,6 +30,8 @@ def read_screened(path: Path) -> bytes:
 
     Raise InputError for a file that is missing, too large, no .tflite file, or that makes the child fail or die.
     """
+    if path.exists() and not path.is_file():  # a pipe or a device would never end
+        raise InputError(f"{path} is not a file", allowed="a .tflite file")
     try:
         size_bytes = path.stat().st_size
         if size_bytes > LIMIT_BYTES:

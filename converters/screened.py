@@ -40,6 +40,10 @@ def _check_indices(model: Model) -> None:
                 tensors,
             )
             _check("result", operator.outputs, tensors)
+    for signature in model.signatureDefs or ():
+        _check("a signature's subgraph", [signature.subgraphIndex], len(model.subgraphs))
+        ends = [row.tensorIndex for row in (*(signature.inputs or ()), *(signature.outputs or ()))]
+        _check("a signature's tensor", ends, len(model.subgraphs[signature.subgraphIndex].tensors))
 
 
 def _check(what: str, indices: object, count: int) -> None:

@@ -107,7 +107,10 @@ class _Writer:
         if data is None:
             return flatbuffer.write(quantize_model(self.network.content, precision))
         entry = self.network.entry
-        model = quantize_model(self.network.integer_content, precision, data)
+        if self.calibration and data is self.calibration.narrow:
+            model = flatbuffer.read(self.calibration.narrow_content)
+        else:
+            model = quantize_model(self.network.integer_content, precision, data)
         set_ends(model, io, mean=None if entry.folding == "subtracted" else entry.zero_point, std=entry.std)
         return flatbuffer.write(model)
 

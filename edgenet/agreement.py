@@ -128,7 +128,8 @@ def sqnr_db(signal_energy: float, noise_energy: float) -> float:
     """Return the signal-to-quantization-noise ratio, 10 log10(sum(ref²) / sum((ref - test)²)), in decibels."""
     if noise_energy == 0:
         return math.inf
-    return 10 * math.log10(signal_energy / noise_energy) if signal_energy else -math.inf
+    ratio = signal_energy / noise_energy  # 0 also where the noise overflowed
+    return 10 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
 class Comparison:

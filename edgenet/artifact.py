@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import tokenize
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,11 @@ from edgenet.errors import InputError
 from edgenet.manifest import Manifest, parse_manifest
 from edgenet.precision import Precision
 
+# What numpy and zipfile raise for a damaged .npz file.
+DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,
+)  # fmt: skip
 MODEL_SUFFIX, MANIFEST_SUFFIX, GOLDEN_SUFFIX = ".tflite", ".manifest.json", ".golden.npz"
 
 
@@ -70,10 +78,28 @@ def read_golden(artifact: Artifact) -> Golden:
     """Read the golden vectors beside an artifact; raise InputError if they are missing or damaged."""
     path = artifact.path.with_name(artifact.manifest.golden)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Golden(arrays["pixels"], arrays["logits"], arrays["float_logits"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        content = io.BytesIO(path.read_bytes())
+        if not zipfile.is_zipfile(content):
+            raise ValueError("not an .npz file")
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as arrays:
+            # A member that is no array comes as bytes.
+            golden = Golden(*(np.asarray(arrays[name]) for name in ("pixels", "logits", "float_logits")))
+    except DAMAGED as error:
         raise InputError(f"cannot read the golden vectors {path.name}: {error}", mend="convert again") from error
+    _check_golden(golden, artifact.manifest.side_px, path.name)
+    return golden
+
+
+def _check_golden(golden: Golden, side_px: int, name: str) -> None:
+    pixels, answers = golden.pixels, (golden.logits, golden.float_logits)
+    right = pixels.dtype == np.uint8 and pixels.shape[1:] == (side_px, side_px, 3) and pixels.size > 0
+    for logits in answers:
+        right = right and logits.dtype == np.float32 and logits.ndim == 2 and len(logits) == len(pixels)
+        right = right and bool(np.isfinite(logits).all())
+    if not right:
+        allowed = f"pixels uint8 [N, {side_px}, {side_px}, 3], logits and float_logits float32 [N, classes]"
+        raise InputError(f"{name} holds no golden vectors", allowed=allowed, mend="convert again")
 
 
 def find_artifacts(path: Path) -> list[Artifact]:
@@ -105,7 +131,9 @@ def read_manifest(path: Path) -> Manifest:
 
 def _read(manifest_path: Path) -> Artifact:
     manifest = read_manifest(manifest_path)
-    path = manifest_path.with_name(Path(manifest.file).name)
+    path = manifest_path.with_name(manifest.file)
+    if manifest_path.name != path.stem + MANIFEST_SUFFIX:
+        raise InputError(f"{manifest_path.name} is the manifest of {path.name}", mend="rename neither of the two")
     if not path.exists():
         raise InputError(f"{path.name} is missing beside its manifest", mend="convert again")
     if sha256(path.read_bytes()) != manifest.sha256:

@@ -1,5 +1,6 @@
 """Write files so that each is either whole or not there."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     try:
         for path, content in contents.items():
             written.append((_write_temporary(path, content), path))
+        for path in filter(Path.is_dir, contents):  # which no rename replaces: found only after others were replaced
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         while written:
             temporary, path = written[0]
             temporary.replace(path)

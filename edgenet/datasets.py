@@ -21,6 +21,7 @@ from edgenet.photos import PhotoFile, Skipped, find_photos
 LABELS_NAME = "labels.csv"
 _REQUIRED, _OPTIONAL = ("file", "class_index"), ("name",)
 _SHOWN = 5  # names in one message
+_SHOWN_LETTERS = 80  # of one name: a field may hold a megabyte
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def read_labels(table: Path, num_classes: int) -> dict[str, int]:
         try:
             name, index = _parse_row(header, row, num_classes)
             if name in classes:
-                raise ValueError(f"{name!r} was named before")
+                raise ValueError(f"{_quoted(name)} was named before")
             classes[name] = index
         except ValueError as error:
             problems.append(f"line {line}: {error}")
@@ -124,11 +125,12 @@ def _check_header(table: Path, header: list[str]) -> None:
     unknown = [column for column in header if column not in _REQUIRED + _OPTIONAL]
     absent = [column for column in _REQUIRED if column not in header]
     if absent:
-        raise InputError(f"{table.name} has no column {', '.join(absent)}; its first line is {header}", allowed=allowed)
+        found = _some(header) or "empty"
+        raise InputError(f"{table.name} has no column {', '.join(absent)}; its first line is {found}", allowed=allowed)
     if unknown:
         raise InputError(f"{table.name} has unknown columns: {_some(unknown)}", allowed=allowed)
     if len(set(header)) < len(header):
-        raise InputError(f"{table.name} names a column twice: {header}", allowed=allowed)
+        raise InputError(f"{table.name} names a column twice: {_some(header)}", allowed=allowed)
 
 
 def _parse_row(header: list[str], row: list[str], num_classes: int) -> tuple[str, int]:
@@ -137,9 +139,9 @@ def _parse_row(header: list[str], row: list[str], num_classes: int) -> tuple[str
     name, text = row[header.index("file")].strip(), row[header.index("class_index")].strip()
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"file {name!r} is not a path inside the folder")
+        raise ValueError(f"file {_quoted(name)} is not a path inside the folder")
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) >= num_classes:
-        raise ValueError(f"class_index {text!r} is not a whole number from 0 to {num_classes - 1}")
+        raise ValueError(f"class_index {_quoted(text)} is not a whole number from 0 to {num_classes - 1}")
     return str(path), int(text)
 
 
@@ -184,5 +186,9 @@ def _unlabelled(files: tuple[PhotoFile, ...], skipped: tuple[Skipped, ...], reas
 
 def _some(names: list[str], *, quoted: bool = True) -> str:
     """Return the first few names for a message."""
-    shown = [repr(name) if quoted else name for name in names[:_SHOWN]]
+    shown = [_quoted(name) if quoted else name for name in names[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _quoted(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN_LETTERS else f"{name[:_SHOWN_LETTERS]}…")

@@ -1,21 +1,32 @@
 """The manifest: the evidence that lies beside each artifact, as a strict JSON document."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import CropRule, Interpolation, Preprocessing
 
 SCHEMA_VERSION = 1
-Triple = tuple[float, float, float]
+PixelLevel = Annotated[float, Field(ge=0, le=255)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _plain(name: str) -> str:
+    if name != Path(name).name or name in ("", ".."):
+        raise ValueError("not a plain file name: what belongs to a manifest lies beside it")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain)]
 
 
 class Record(BaseModel):
     """A frozen record that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class WeightsRecord(Record):
@@ -35,10 +46,10 @@ class PreprocessingRecord(Record):
 
     side_px: int
     crop_rule: CropRule
-    crop_fraction: float
+    crop_fraction: Annotated[float, Field(gt=0, le=1)]
     interpolation: Interpolation
-    mean: Triple
-    std: Triple
+    mean: tuple[PixelLevel, PixelLevel, PixelLevel]
+    std: tuple[Positive, Positive, Positive]
     channel_order: Literal["rgb"]
     label_offset: int
     folding: str  # how mean and std are part of the file: the file itself takes raw pixels 0–255
@@ -71,7 +82,8 @@ class CalibrationRecord(Record):
     skipped: tuple[SkippedRecord, ...]
     notes: tuple[str, ...]
     method: str  # which way of choosing ranges won
-    candidates_sqnr_db: dict[str, float]  # each way's logit SQNR on calibration images: what the choice rests on
+    # Each way's logit SQNR on calibration images, what the choice rests on; None: the logits are equal.
+    candidates_sqnr_db: dict[str, float | None]
     ranges: dict[str, RangeRecord]
 
 
@@ -93,7 +105,7 @@ class Manifest(Record):
     """Everything that is known about one artifact."""
 
     schema_version: Literal[1] = 1
-    file: str
+    file: FileName
     sha256: str
     size_bytes: int
     variant: str
@@ -106,7 +118,7 @@ class Manifest(Record):
     network_error: float | None
     calibration: CalibrationRecord | None
     verification: VerificationRecord | None
-    golden: str  # file name of the golden inputs and outputs
+    golden: FileName  # file name of the golden inputs and outputs
     tool_versions: dict[str, str]
     command: tuple[str, ...]
 

@@ -188,6 +188,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         # 16-bit greys: Pillow's own conversion clips at 255 instead of scaling.
         grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
+    if image.mode == "P" and image.palette is None:
+        raise _UnusableError("cannot be decoded: its palette is missing")
     if image.has_transparency_data:
         # The colour below a transparent pixel is arbitrary, often black; a viewer shows the page: white.
         layer = image.convert("RGBA")

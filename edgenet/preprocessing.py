@@ -4,6 +4,7 @@ One frozen record travels unchanged from the weights to calibration, verify, bun
 weights, never to a variant alone.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,7 +65,7 @@ def normalize(pixels: NDArray[np.uint8] | NDArray[np.float32], record: Preproces
 def _crop_then_resize(photo: Image.Image, record: Preprocessing) -> Image.Image:
     # tensorflow/tpu preprocessing.py: size / (size + padding) of the shorter side, padding rounded to whole pixels.
     padding = round(record.side_px / record.crop_fraction) - record.side_px
-    square = int(record.side_px / (record.side_px + padding) * min(photo.size))
+    square = max(1, int(record.side_px / (record.side_px + padding) * min(photo.size)))
     left, top = (photo.width - square + 1) // 2, (photo.height - square + 1) // 2
     side = (record.side_px, record.side_px)
     return photo.crop((left, top, left + square, top + square)).resize(side, _FILTERS[record.interpolation])
@@ -72,10 +73,8 @@ def _crop_then_resize(photo: Image.Image, record: Preprocessing) -> Image.Image:
 
 def _resize_then_crop(photo: Image.Image, record: Preprocessing) -> Image.Image:
     short = int(record.side_px / record.crop_fraction)
-    scale = short / min(photo.size)
-    # torchvision's Resize truncates the longer side; the shorter side is exact.
-    wide = short if photo.width <= photo.height else int(photo.width * scale)
-    high = short if photo.height <= photo.width else int(photo.height * scale)
+    # torchvision's Resize rounds the longer side down, of the exact ratio.
+    wide, high = (short * length // min(photo.size) for length in photo.size)
     resized = photo.resize((wide, high), _FILTERS[record.interpolation])
     left, top = round((wide - record.side_px) / 2), round((high - record.side_px) / 2)
     return resized.crop((left, top, left + record.side_px, top + record.side_px))
@@ -92,8 +91,8 @@ def checked(record: Preprocessing) -> Preprocessing:
     """Return `record` if each value makes sense; raise InputError naming the first that does not."""
     if not 0 < record.crop_fraction <= 1:
         raise InputError(f"crop fraction {record.crop_fraction:g} is out of range", allowed="over 0, at most 1")
-    if any(value <= 0 for value in record.std):
-        raise InputError(f"std {record.std} is not positive", allowed="three positive numbers, pixel units (0–255)")
+    if not all(0 < value < math.inf for value in record.std):
+        raise InputError(f"std {record.std} is out of range", allowed="three positive numbers, pixel units (0–255)")
     if not all(0 <= value <= 255 for value in record.mean):
         raise InputError(f"mean {record.mean} is out of range", allowed="three numbers from 0 to 255 (pixel units)")
     return record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from edgenet.layers import Architecture
 from edgenet.native_noise import quiet_native_stderr
 from edgenet.weights.record import Weights
 
-Images = Callable[[], Iterator[NDArray[np.float32]]]
-"""Give the calibration images [1, side, side, 3] as the network takes them."""
+Images = Sequence[NDArray[np.float32]]
+"""Calibration images [1, side, side, 3] as the network takes them."""
 
 
 def keras_network(architecture: Architecture, weights: Weights) -> Any:
@@ -47,7 +47,16 @@ def full_integer(converter: Any, images: Images) -> Any:
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image] for image in images())
+    converter.representative_dataset = lambda: ([image] for image in images)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.uint8
     return converter
+
+
+def calibrated(content: bytes, images: Images) -> bytes:
+    """Return a float file with the ranges that the converter's calibrator saw: the part of its work that is that."""
+    from tensorflow.lite.python.optimize import calibrator
+
+    prepared = calibrator.add_intermediate_tensors(content)
+    result: bytes = calibrator.Calibrator(prepared).calibrate(lambda: ([image] for image in images))
+    return result

@@ -6,7 +6,7 @@ in the project's own environment. Weights and calibration images are random: the
 accuracy.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +17,18 @@ from numpy.typing import NDArray
 
 MAKERS = {"b0": tf_keras.applications.EfficientNetB0, "v2-b0": tf_keras.applications.EfficientNetV2B0}
 CALIBRATION_IMAGES = 8
+MEAN, VARIANCE = (0.485, 0.456, 0.406), (0.229**2, 0.224**2, 0.225**2)  # ImageNet's, of images from 0 to 1
+
+
+def set_normalization(model: tf_keras.Model) -> None:
+    """Give B0's normalization layer the figures that come with its pretrained weights.
+
+    Without them it is mean 0 and variance 1, which the converter folds away: ops that every trained file has.
+    """
+    for layer in model.layers:
+        if isinstance(layer, tf_keras.layers.Normalization) and layer.weights:  # V2's has them as constants
+            layer.set_weights([np.asarray(MEAN), np.asarray(VARIANCE), np.asarray(1)])
+            layer.finalize_state()
 
 
 def random_images(side_px: int) -> Iterator[list[NDArray[np.float32]]]:
@@ -52,6 +64,7 @@ def main(folder: Path) -> None:
     for variant, maker in MAKERS.items():
         tf_keras.utils.set_random_seed(0)
         model = maker(weights=None, classifier_activation=None)
+        set_normalization(model)
         for precision, convert in PRECISIONS.items():
             path = folder / f"keras-{variant}-{precision}.tflite"
             fresh = path.with_suffix(".new")
@@ -61,6 +74,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m benchmarks.peers.keras_files DIR")
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the files")
+    main(parser.parse_args().folder)

@@ -10,7 +10,7 @@ Two files a network: as timm has it ([1, 3, side, side] in, `-nchw`), and throug
 litert-torch advises for TFLite ([1, side, side, 3] in, `-nhwc`).
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import litert_torch  # type: ignore[import-not-found]  # only in the environment above
@@ -43,6 +43,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m benchmarks.peers.litert_torch_files DIR")
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the files")
+    main(parser.parse_args().folder)

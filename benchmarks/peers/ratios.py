@@ -1,4 +1,7 @@
-"""Two ways to do the same work, timed in turn (A B A B …): medians, their ratio, the machine, one table or document."""
+"""Two ways to do the same work, timed in turn (A B A B …): medians, their ratio, the machine, one table or document.
+
+These scripts exit with 0, with 1 if a bar is missed, and with 2 for flags or files that cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +27,7 @@ from edgenet.native_noise import quiet_native_stderr
 SCHEMA_VERSION = 1
 ROUNDS = 5
 BUSY = 0.5  # load average a core from which on a figure is rough
+MEDIANS = "medians and their ratio; spread: smallest and largest round"
 TOOLS = ("numpy", "tensorflow", "tf-keras", "ai-edge-litert", "litert-quantizer")
 
 Unit = Literal["s", "bytes"]
@@ -54,6 +58,11 @@ class Ratio:
         return theirs / ours if self.sense == "times faster" else ours / theirs
 
     @property
+    def spread(self) -> tuple[float, float]:
+        """Return the smallest and the largest round's ratio."""
+        return min(self.ratios), max(self.ratios)
+
+    @property
     def reached(self) -> bool:
         """Return whether the ratio is on the right side of the bar."""
         return self.bar is None or (self.ratio >= self.bar if self.sense == "times faster" else self.ratio <= self.bar)
@@ -61,12 +70,13 @@ class Ratio:
     def cells(self) -> tuple[str, ...]:
         """Return the row of the table."""
         mark = ">=" if self.sense == "times faster" else "<="
+        low, high = self.spread
         return (
             self.what,
             shown(median(self.ours_s), "s"),
             shown(median(self.peer_s), "s"),
-            f"{self.ratio:.3g} {self.sense}",
-            f"{min(self.ratios):.3g}–{max(self.ratios):.3g}",
+            f"{self.ratio:.4g} {self.sense}",
+            f"{low:.4g}–{high:.4g}",
             "" if self.bar is None else f"{mark} {self.bar:g} {'ok' if self.reached else 'MISSED'}",
         )
 
@@ -80,6 +90,7 @@ class Ratio:
             "peer_median_s": median(self.peer_s),
             "ratio": self.ratio,
             "round_ratios": self.ratios,
+            "spread": self.spread,
             "sense": self.sense,
             "bar": self.bar,
             "reached": self.reached,
@@ -120,16 +131,19 @@ def shown(value: float, unit: Unit) -> str:
     return f"{value:.3g} s" if value >= 0.1 else f"{value * 1e3:.3g} ms"
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what Python and native code print meanwhile."""
+    with quiet_native_stderr(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
 def timed(work: Callable[[], object]) -> Side:
     """Return a side that does `work` once, its prints held back and the other side's litter collected before."""
 
     def side() -> float:
         gc.collect()
-        with (
-            quiet_native_stderr(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
+        with quiet():
             start = time.perf_counter()
             work()
             return time.perf_counter() - start
@@ -165,19 +179,37 @@ def machine() -> dict[str, Any]:
 
 def arguments(description: str, rounds: int = ROUNDS) -> argparse.ArgumentParser:
     """Return a parser with the flags that all these scripts share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"runs of each side that count (default {rounds})")
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--rounds", type=positive, default=rounds, metavar="N", help=f"rounds that count (default {rounds})"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the table")
     return parser
 
 
-def show(name: str, host: dict[str, Any], rows: Sequence[Ratio | Limit], notes: Sequence[str], as_json: bool) -> int:
+def positive(text: str) -> int:
+    """Return a whole number from 1; what it raises, argparse turns into a usage error."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
+def show(
+    name: str,
+    host: dict[str, Any],
+    rows: Sequence[Ratio | Limit],
+    notes: Sequence[str],
+    as_json: bool,
+    legend: str = MEDIANS,
+) -> int:
     """Print the rows as a table or a document; return the exit code: 1 if a bar is missed."""
+    notes = [legend, *notes]
     if as_json:
-        document = {"schema_version": SCHEMA_VERSION, "benchmark": name, "machine": host, "notes": list(notes)}
+        document = {"schema_version": SCHEMA_VERSION, "benchmark": name, "machine": host, "notes": notes}
         print(json.dumps({**document, "rows": [row.document() for row in rows]}, indent=2))
     else:
-        _print_table([("", "ours", "theirs", "ratio of medians", "rounds", "bar"), *(row.cells() for row in rows)])
+        _print_table([("", "ours", "theirs", "ratio", "spread", "bar"), *(row.cells() for row in rows)])
         print(*notes, _machine_line(host), sep="\n")
     if host["load"] > BUSY * host["cores"]:
         print(f"warning: load {host['load']:.1f} on {host['cores']} cores before the start: rough", file=sys.stderr)
@@ -185,7 +217,10 @@ def show(name: str, host: dict[str, Any], rows: Sequence[Ratio | Limit], notes: 
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    """Print the rows below their heads, without the columns that no row fills."""
+    kept = [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])]
+    rows = [tuple(row[column] for column in kept) for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(kept))]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         print("  ".join(cells).rstrip())
