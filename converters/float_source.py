@@ -1,5 +1,7 @@
 """Take a float .tflite file of any origin as the network to quantize."""
 
+from collections import Counter
+
 from ai_edge_litert import schema_py_generated as schema
 
 from converters import flatbuffer
@@ -42,6 +44,7 @@ def float_source(
 
     `weights` is what is known of their origin from a manifest; None: the file itself is all there is.
     """
+    _refuse_shared_names(content)
     record = weights or _unknown_weights(content, variant)
     content = written_anew(content, None if raw_pixels else preprocessing)
     integer, zero_point = _integer_form(content)
@@ -57,6 +60,14 @@ def float_source(
         preprocessing=preprocessing,
         network_error=None,
     )
+
+
+def _refuse_shared_names(content: bytes) -> None:
+    """Raise InputError if a name stands for two tensors: ranges are kept by name."""
+    counts = Counter(text(tensor.name) for tensor in flatbuffer.read(content).subgraphs[0].tensors)
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{count} tensors are called {name!r}", allowed="a name of its own for each tensor")
 
 
 def written_anew(content: bytes, preprocessing: Preprocessing | None) -> bytes:

@@ -115,10 +115,7 @@ def observe(content: bytes, images: Iterable[NDArray[np.float32]], kept: int = 0
     statistics: dict[str, Statistics] = {}
     outputs: dict[int, NDArray[np.float32]] = {}
     for tensors in _split(model, watched):
-        watchers = _watch(model, tensors, images, kept)
-        statistics.update(_merged(model, tensors, watchers))
-        for watcher in watchers:
-            outputs.update(watcher.outputs)
+        _observe_some(model, tensors, images, kept, statistics, outputs)
     _refuse_infinite(statistics)
     return Observation(statistics, tuple(outputs[number] for number in sorted(outputs)))
 
@@ -153,6 +150,21 @@ def _split(model: Model, tensors: list[int]) -> Iterator[list[int]]:
         group.append(tensor)
         size_bytes += tensor_bytes
     yield group
+
+
+def _observe_some(
+    model: Model,
+    tensors: list[int],
+    images: Iterable[NDArray[np.float32]],
+    kept: int,
+    statistics: dict[str, Statistics],
+    outputs: dict[int, NDArray[np.float32]],
+) -> None:
+    """Make one pass; what its interpreters hold, up to the memory limit, is freed before the next."""
+    watchers = _watch(model, tensors, images, kept)
+    statistics.update(_merged(model, tensors, watchers))
+    for watcher in watchers:
+        outputs.update(watcher.outputs)
 
 
 def _watch(model: Model, tensors: list[int], images: Iterable[NDArray[np.float32]], kept: int) -> list[_Watcher]:

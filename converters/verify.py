@@ -59,9 +59,9 @@ def layer_errors(reference: bytes, test: bytes, images: Sequence[NDArray[np.uint
     shared = [name for name in ours if name in theirs]
     errors = []
     for names in _groups(first, ours, shared):
-        one = _marked(first, [ours[name] for name in names])
-        other = _marked(second, [theirs[name] for name in names])
-        errors += _compare_layers(names, one, other, images[:LAYER_IMAGES])
+        one, other = [ours[name] for name in names], [theirs[name] for name in names]
+        # The runners stay nameless: one that lived on would add its tensors to those of the next group.
+        errors += _compare_layers(names, _marked(first, one), _marked(second, other), images[:LAYER_IMAGES])
     return sorted(errors, key=lambda row: row.sqnr_db)
 
 
