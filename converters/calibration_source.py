@@ -13,6 +13,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Literal
 
@@ -182,14 +183,33 @@ def _notes(kind: SourceKind, used: int, skipped: list[Skipped]) -> tuple[str, ..
     return tuple(notes)
 
 
-def stretches(count: int, wanted: int, seed: int) -> Iterator[range]:
-    """Yield min(count, wanted) ranges of candidates: from a seeded place in each stretch of the whole to its end."""
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the whole, `begin` to `end`, from which one image is taken: `first`, or the next that is usable."""
+
+    begin: int
+    first: int
+    end: int
+
+    @property
+    def onward(self) -> range:
+        """Return the candidates from the first to the end: for a source that cannot go back."""
+        return range(self.first, self.end)
+
+    @property
+    def around(self) -> Iterator[int]:
+        """Return all candidates, from the first to the end and then from the beginning."""
+        return chain(self.onward, range(self.begin, self.first))
+
+
+def stretches(count: int, wanted: int, seed: int) -> Iterator[Stretch]:
+    """Yield min(count, wanted) stretches of equal length, a seeded place in each."""
     parts = min(count, wanted)
     # Raw draws: numpy promises the stream of a bit generator, not that of its distributions.
     draws = np.random.PCG64(seed).random_raw(parts) if parts else ()
     for part, draw in enumerate(draws):
         start, end = part * count // parts, (part + 1) * count // parts
-        yield range(start + ((int(draw) >> 32) * (end - start) >> 32), end)
+        yield Stretch(start, start + ((int(draw) >> 32) * (end - start) >> 32), end)
 
 
 def _read_builtin(_: str, preprocessing: Preprocessing, samples: int, seed: int) -> Iterator[SourceImage]:
@@ -200,8 +220,8 @@ def _read_builtin(_: str, preprocessing: Preprocessing, samples: int, seed: int)
 def _read_folder(source: str, preprocessing: Preprocessing, samples: int, seed: int) -> Iterator[SourceImage | Skipped]:
     listing = find_photos(Path(source))
     yield from listing.skipped
-    for candidates in stretches(len(listing.files), samples, seed):
-        for index in candidates:
+    for stretch in stretches(len(listing.files), samples, seed):
+        for index in stretch.around:
             image = _read_photo(listing.files[index], preprocessing)
             yield image
             if isinstance(image, SourceImage):
@@ -226,8 +246,8 @@ def is_constant(pixels: NDArray[np.uint8]) -> bool:
 def _read_array(source: str, preprocessing: Preprocessing, samples: int, seed: int) -> Iterator[SourceImage | Skipped]:
     with ArrayFile(Path(source)) as array:
         file = SourceFile(Path(source).name, array.sha256)
-        for candidates in stretches(array.count, samples, seed):
-            for index in candidates:
+        for stretch in stretches(array.count, samples, seed):
+            for index in stretch.onward:
                 pixels = array.read(index, preprocessing)
                 if isinstance(pixels, Skipped):
                     yield pixels

@@ -13,6 +13,7 @@ from converters.convert import float_network
 from converters.probe import golden_images, open_images, procedural_probe
 from converters.write import Job, needs_calibration, write_formats
 from edgenet.artifact import Artifact, read_manifest
+from edgenet.atomic import make_folder
 from edgenet.errors import GateFailed, InputError
 from edgenet.manifest import Manifest
 from edgenet.precision import IoType, Precision
@@ -71,6 +72,7 @@ def run(
     request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report, say: Say
 ) -> list[Artifact]:
     """Load the weights, check the network, write the files; `say` is told what must not wait for the end."""
+    make_folder(out)
     report("loading weights", 0, 1)
     weights = load_weights(
         request.weights,
@@ -90,10 +92,10 @@ def run(
         weights = replace(weights, preprocessing=request.manifest.to_preprocessing())
     preprocessing = weights.preprocessing
     golden = golden_images(preprocessing)
-    network = float_network(weights, golden, report)
     job = job_for(
         request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command
     )
+    network = float_network(weights, golden, report)
     return write_formats(network, job, report)
 
 

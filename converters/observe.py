@@ -74,7 +74,7 @@ class Statistics:
             return  # the tensor is refused by name when all images are through
         self.histogram.add(values.reshape(-1)[::stride], max(-low, high))
         places = values.reshape(-1, values.shape[-1])
-        some = places[:: max(1, values.size // AVERAGED)]
+        some = places[:: _coprime(max(1, values.size // AVERAGED), values.shape[-2] if values.ndim > 2 else 1)]
         self.mean.add(some.mean(axis=0, dtype=np.float64))
         if self.feeds_swish:
             self.swish_mean.add(swish(some.astype(np.float64)).mean(axis=0))
@@ -239,8 +239,12 @@ class _Watcher:
 
 
 def _sampling_stride(shape: tuple[int, ...]) -> int:
-    """Return a stride that visits every channel alike: one without a common divisor with the channel count."""
-    stride = max(1, math.prod(shape) // SAMPLED)
-    while math.gcd(stride, shape[-1] if shape else 1) > 1:
+    """Return a stride that visits every channel alike."""
+    return _coprime(max(1, math.prod(shape) // SAMPLED), shape[-1] if shape else 1)
+
+
+def _coprime(stride: int, period: int) -> int:
+    """Return the next stride without a common divisor with `period`: one with would always meet the same places."""
+    while math.gcd(stride, period) > 1:
         stride += 1
     return stride

@@ -11,6 +11,7 @@ from converters.probe import golden_images
 from converters.screen import read_screened
 from converters.write import FloatNetwork, write_formats
 from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts
+from edgenet.atomic import make_folder
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest
 from edgenet.precision import IoType, Precision
@@ -38,6 +39,7 @@ def run(
     request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report, say: Say
 ) -> list[Artifact]:
     """Read the file in a child process first, then write it in the precisions that were asked for."""
+    make_folder(out)
     report("reading the file", 0, 1)
     content = read_screened(request.file)
     report("reading the file", 1, 1)

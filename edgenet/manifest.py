@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision
-from edgenet.preprocessing import CropRule, Interpolation, Preprocessing
+from edgenet.preprocessing import SMALLEST_CROP, CropRule, Interpolation, Preprocessing
 
 SCHEMA_VERSION = 1
 PixelLevel = Annotated[float, Field(ge=0, le=255)]
@@ -46,7 +46,7 @@ class PreprocessingRecord(Record):
 
     side_px: int
     crop_rule: CropRule
-    crop_fraction: Annotated[float, Field(gt=0, le=1)]
+    crop_fraction: Annotated[float, Field(ge=SMALLEST_CROP, le=1)]
     interpolation: Interpolation
     mean: tuple[PixelLevel, PixelLevel, PixelLevel]
     std: tuple[Positive, Positive, Positive]

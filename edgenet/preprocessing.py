@@ -23,6 +23,9 @@ CropRule = Literal["crop_then_resize", "resize_then_crop", "squash"]
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
+SMALLEST_CROP = 0.1  # photos are resized to side / crop: a smaller crop would ask for gigapixels
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How to turn an RGB photo into a network's input; mean and std in pixel units (0–255)."""
@@ -89,8 +92,10 @@ _CROPS = {"crop_then_resize": _crop_then_resize, "resize_then_crop": _resize_the
 
 def checked(record: Preprocessing) -> Preprocessing:
     """Return `record` if each value makes sense; raise InputError naming the first that does not."""
-    if not 0 < record.crop_fraction <= 1:
-        raise InputError(f"crop fraction {record.crop_fraction:g} is out of range", allowed="over 0, at most 1")
+    if not SMALLEST_CROP <= record.crop_fraction <= 1:
+        raise InputError(
+            f"crop fraction {record.crop_fraction:g} is out of range", allowed=f"from {SMALLEST_CROP:g} to 1"
+        )
     if not all(0 < value < math.inf for value in record.std):
         raise InputError(f"std {record.std} is out of range", allowed="three positive numbers, pixel units (0–255)")
     if not all(0 <= value <= 255 for value in record.mean):

@@ -78,6 +78,8 @@ def command(
     if repeat is not None:
         _refuse_beside_from(variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic)
         request = conversion.request_of_manifest(repeat, weights, calib)
+        if out.resolve() == repeat.parent.resolve():  # a repeat that differs would replace what it differs from
+            raise InputError(f"--from would write over the run of {repeat}", mend="name another folder with --out")
     else:
         formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
         request = conversion.Request(
