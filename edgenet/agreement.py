@@ -13,6 +13,7 @@ from edgenet.errors import GateFailed, InputError
 
 Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 TOP_K = 5
+WORST_DB = -300.0  # 1e-30: nothing is left of the signal
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,14 @@ def in_top_k(logits: NDArray[np.generic], labels: NDArray[np.intp], k: int = TOP
 
 
 def sqnr_db(signal_energy: float, noise_energy: float) -> float:
-    """Return the signal-to-quantization-noise ratio, 10 log10(sum(ref²) / sum((ref - test)²)), in decibels."""
+    """Return the signal-to-quantization-noise ratio, 10 log10(sum(ref²) / sum((ref - test)²)), in decibels.
+
+    No noise is infinitely good; no signal, or noise that overflowed, is -300 dB.
+    """
     if noise_energy == 0:
         return math.inf
     ratio = signal_energy / noise_energy  # 0 also where the noise overflowed
-    return 10 * math.log10(ratio) if ratio > 0 else -math.inf
+    return max(WORST_DB, 10 * math.log10(ratio)) if ratio > 0 else WORST_DB
 
 
 class Comparison:

@@ -112,8 +112,8 @@ RATIOS = [
     Ratio(2.0, 1.0, 10 * math.log10(2)),
     Ratio(5.0, 0.0, math.inf),
     Ratio(0.0, 0.0, math.inf),  # both are zero: nothing differs
-    Ratio(0.0, 3.0, -math.inf),
-    Ratio(1.0, math.inf, -math.inf),
+    Ratio(0.0, 3.0, -300.0),
+    Ratio(1.0, math.inf, -300.0),
 ]
 
 

@@ -52,6 +52,9 @@ ACCURACY = (
     Column("top-5\nfile", numeric=True),
 )
 
+GATE_MEND = "convert again with more photos (--calib), or with --fp16"
+GOLDEN_MEND = "the file or the runtime is not what it was when the file was written: convert again"
+
 
 def command(
     out: OutPath,
@@ -86,7 +89,8 @@ def command(
     else:
         _show(result)
     if failures:
-        raise GateFailed("; ".join(failures), mend="convert again with more photos (--calib), or with --fp16")
+        intact = all(row.golden.passed for row in result.rows)
+        raise GateFailed("; ".join(failures), mend=GATE_MEND if intact else GOLDEN_MEND)
     next_command(f"edgenet info {result.rows[0].path}")
 
 
