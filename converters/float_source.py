@@ -44,7 +44,6 @@ def float_source(
 
     `weights` is what is known of their origin from a manifest; None: the file itself is all there is.
     """
-    _refuse_shared_names(content)
     record = weights or _unknown_weights(content, variant)
     content = written_anew(content, None if raw_pixels else preprocessing)
     integer, zero_point = _integer_form(content)
@@ -62,20 +61,23 @@ def float_source(
     )
 
 
-def _refuse_shared_names(content: bytes) -> None:
-    """Raise InputError if a name stands for two tensors: ranges are kept by name."""
-    counts = Counter(text(tensor.name) for tensor in flatbuffer.read(content).subgraphs[0].tensors)
-    name, count = counts.most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{count} tensors are called {name!r}", allowed="a name of its own for each tensor")
-
-
 def written_anew(content: bytes, preprocessing: Preprocessing | None) -> bytes:
-    """Return a file as edgenet writes it: constants inline, every tensor named, the pixels normalized if so asked."""
+    """Return a file as edgenet writes it: constants inline, a name a tensor, the pixels normalized if so asked."""
     model = flatbuffer.read(content)
+    _name_apart(model)
     if preprocessing:
         prepend_normalization(model, preprocessing.mean, preprocessing.std)
     return flatbuffer.write(model)
+
+
+def _name_apart(model: Model) -> None:
+    """Give tensors without a name, or with one that another has, a name of their own: ranges are kept by name."""
+    tensors = model.subgraphs[0].tensors
+    counts = Counter(text(tensor.name) for tensor in tensors)
+    for index, tensor in enumerate(tensors):
+        name = text(tensor.name)
+        if not name or counts[name] > 1:
+            tensor.name = f"{name or 'tensor'}#{index}".encode()
 
 
 def _integer_form(content: bytes) -> tuple[Model, int | None]:

@@ -20,6 +20,7 @@ from converters import flatbuffer, quantization, screen, verification
 from converters.edit import add_tensor
 from converters.flatbuffer import Model
 from converters.patterns import op_code
+from converters.runtime import Runner
 from converters.screen import read_screened
 from converters.tflite_summary import summarize
 from edgenet.__main__ import main
@@ -29,6 +30,7 @@ from edgenet.manifest import Manifest
 from edgenet.precision import Precision, default_io
 from edgenet.progress import silent
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
+from tests.networks import pictures
 from tests.test_artifact import ENVIRONMENT, write_small
 
 Op = schema.BuiltinOperator
@@ -296,7 +298,6 @@ NOT_QUANTIZED = [
     Crafted("two subgraphs", _second_graph, "2 subgraphs, 1 inputs, 1 outputs; allowed: one of each"),
     Crafted("no operator", _set("graph.operators", []), "the model has no operator"),
     Crafted("not square", _set("input.shape", [1, 64, 32, 3]), "the model's input is [1, 64, 32, 3]; allowed: one"),
-    Crafted("no names", _all_names(""), "tensors are called ''; allowed: a name of its own for each tensor"),
     Crafted("NaN weights", _weights(float("nan")), "tensor 'conv_stem' is not finite"),
     Crafted("infinite weights", _weights(3e38), "tensor 'conv_stem' is not finite"),
     # This one made XNNPACK free memory twice, which ended the process.
@@ -312,6 +313,19 @@ def test_a_file_that_cannot_be_quantized_is_one_error(place: Callable[[str, Cont
         _quantized(path)
     assert case.says in str(caught.value)
     assert not any((path.parent / "out").glob("*"))
+
+
+@pytest.mark.parametrize("name", ["", "same"])
+def test_a_file_without_names_of_their_own_is_quantized_like_one_with(
+    place: Callable[[str, Content], Path], name: str
+) -> None:
+    answers = []
+    for edit in (_all_names(name), lambda model: None):
+        path = place("fp32", lambda content, edit=edit: _edited(content, edit))  # type: ignore[misc]  # each its own
+        content = (path.parent / "out" / _quantized(path).file).read_bytes()
+        answers.append(Runner(content).logits(pictures(1)[0]))
+    assert np.ptp(answers[0]) > 0
+    np.testing.assert_array_equal(answers[0], answers[1])
 
 
 def test_a_file_that_never_ends_is_stopped(
