@@ -75,7 +75,7 @@ def calibrate(
     fed = [entry.feed(pixels) for pixels in islice(images, JUDGED)]
     contents, measured = {}, {}
     for method, data in tracked(candidates.items(), "choosing ranges", len(candidates), report):
-        contents[method] = flatbuffer.write(quantize_model(content, "w8a8", data))
+        contents[method] = flatbuffer.write(quantize_model(content, "w8a8", data, model))
         measured[method] = _logits_sqnr_db(contents[method], fed, seen.outputs)
     best = max(measured, key=lambda method: measured[method])
     return Calibration(

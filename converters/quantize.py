@@ -41,8 +41,12 @@ class ActivationData:
 NO_DATA = ActivationData({}, {})
 
 
-def quantize_model(content: bytes, precision: Precision, data: ActivationData = NO_DATA) -> Model:
+def quantize_model(
+    content: bytes, precision: Precision, data: ActivationData = NO_DATA, original: Model | None = None
+) -> Model:
     """Return the model of a float .tflite file in another precision; `data` serves w8a8 and w8a16 alone.
+
+    A caller who has parsed `content` already gives it as `original` too, which stays as it is.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.
@@ -59,7 +63,7 @@ def quantize_model(content: bytes, precision: Precision, data: ActivationData = 
         raise InputError(
             f"cannot quantize the model to {precision}: {error}", mend="edgenet info FILE lists its ops"
         ) from error
-    model, original = flatbuffer.read(bytes(result.quantized_model)), flatbuffer.read(content)
+    model, original = flatbuffer.read(bytes(result.quantized_model)), original or flatbuffer.read(content)
     if precision != "fp16":
         keep_kernel_sums(model, original)
         correct_biases(model, original, data.means)

@@ -6,6 +6,7 @@ the caller's table, and a file that asks for any other is refused by that global
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -76,12 +77,14 @@ def run_pickle(
     state = _State(what, allowed, load_persistent, [], {})
     position = 0
     try:
-        for opcode, argument, at in pickletools.genops(stream):  # type: ignore[arg-type]  # it needs these three methods
-            position = at or 0
-            handler = _HANDLERS.get(opcode.name)
-            if handler is None:
-                raise state.refuse(f"it uses the pickle instruction {opcode.name}")
-            handler(state, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strings with unknown escapes: a file's fault, not that of a program
+            for opcode, argument, at in pickletools.genops(stream):  # type: ignore[arg-type]  # it needs three methods
+                position = at or 0
+                handler = _HANDLERS.get(opcode.name)
+                if handler is None:
+                    raise state.refuse(f"it uses the pickle instruction {opcode.name}")
+                handler(state, argument)
         (result,) = state.stack
     except (ValueError, IndexError, KeyError, EOFError, OverflowError, struct.error) as error:
         raise InputError(
