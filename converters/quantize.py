@@ -145,7 +145,10 @@ def _dynamic() -> Any:
     from litert_quantizer import qtyping, recipe_manager
 
     manager = recipe_manager.RecipeManager()
-    manager.add_dynamic_config(".*", qtyping.TFLOperationName.ALL_SUPPORTED, num_bits=8)
+    names = qtyping.TFLOperationName
+    manager.add_dynamic_config(".*", names.ALL_SUPPORTED, num_bits=8)
+    # With one scale a channel it would be FULLY_CONNECTED version 12, which tflite-runtime 2.14 does not know.
+    manager.add_dynamic_config(".*", names.FULLY_CONNECTED, num_bits=8, granularity=qtyping.QuantGranularity.TENSORWISE)
     return manager.get_quantization_recipe()
 
 
