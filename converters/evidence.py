@@ -24,6 +24,7 @@ from edgenet.manifest import (
     WeightsRecord,
 )
 from edgenet.preprocessing import Preprocessing
+from edgenet.progress import Report
 from edgenet.weights.record import Weights
 
 _TOOLS = ("edgenet", "numpy", "flatbuffers", "ai-edge-litert", "litert-quantizer", "tensorflow", "tf-keras", "pillow")
@@ -48,11 +49,16 @@ def golden_vectors(content: bytes, float_content: bytes, pixels: Sequence[NDArra
 
 
 def verification_record(
-    content: bytes, float_content: bytes, images: Sequence[NDArray[np.uint8]], probe: str
+    content: bytes,
+    float_content: bytes,
+    images: Sequence[NDArray[np.uint8]],
+    probe: str,
+    name: str,
+    report: Report,
 ) -> VerificationRecord:
-    """Hold a file against the float file on images that calibration did not see."""
-    agreement = compare(float_content, content, images)
-    worst = layer_errors(float_content, content, images)[0]
+    """Hold a file against the float file on images that calibration did not see; `name` is for the progress."""
+    agreement = compare(float_content, content, images, f"verifying {name}", report)
+    worst = layer_errors(float_content, content, images, f"layers of {name}", report)[0]
     share = agreement.agreement
     return VerificationRecord(
         images=agreement.images,

@@ -97,12 +97,11 @@ def _compare(
     preprocessing = first.manifest.to_preprocessing()
     if data is None:
         probe = procedural_probe(preprocessing)
-        results = []
-        for index, content in enumerate(contents):
-            report("comparing", index, len(contents))
-            results.append(compare(float_content, content, probe.images))
-        report("comparing", len(contents), len(contents))
-        return tuple(results), probe.description, (), ()
+        results = tuple(
+            compare(float_content, content, probe.images, f"comparing file {number}", report)
+            for number, content in enumerate(contents, 1)
+        )
+        return results, probe.description, (), ()
     dataset = open_dataset(data, first.manifest.weights.num_classes - preprocessing.label_offset, labels)
     result = compare_on_photos(float_content, contents, dataset, preprocessing, report)
     images = f"photos of {data}" + (f", labels by {dataset.rule}" if dataset.labelled else ", without labels")

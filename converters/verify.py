@@ -19,6 +19,7 @@ from converters.flatbuffer import Model
 from converters.patterns import op_code
 from converters.runtime import Runner, decode, encode_pixels
 from edgenet.agreement import Agreement, Comparison, sqnr_db
+from edgenet.progress import Report, silent, tracked
 
 Op = schema.BuiltinOperator
 _WEIGHTED = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
@@ -44,21 +45,35 @@ def all_logits(content: bytes, images: Iterable[NDArray[np.uint8]]) -> Iterator[
             yield from pool.map(Runner.logits, runners, batch)
 
 
-def compare(reference: bytes, test: bytes, images: Sequence[NDArray[np.uint8]]) -> Agreement:
+def compare(
+    reference: bytes,
+    test: bytes,
+    images: Sequence[NDArray[np.uint8]],
+    step: str = "comparing",
+    report: Report = silent,
+) -> Agreement:
     """Compare two files that take raw pixels on `images` without labels."""
     comparison = Comparison()
-    for first, second in zip(all_logits(reference, images), all_logits(test, images), strict=True):
+    seen = tracked(images, step, len(images), report)
+    for first, second in zip(all_logits(reference, images), all_logits(test, seen), strict=True):
         comparison.add(first[np.newaxis], second[np.newaxis])
     return comparison.result()
 
 
-def layer_errors(reference: bytes, test: bytes, images: Sequence[NDArray[np.uint8]]) -> list[LayerError]:
+def layer_errors(
+    reference: bytes,
+    test: bytes,
+    images: Sequence[NDArray[np.uint8]],
+    step: str = "comparing layers",
+    report: Report = silent,
+) -> list[LayerError]:
     """Return the error of every convolution and dense layer that both files have by name, the worst first."""
     first, second = flatbuffer.read(reference), flatbuffer.read(test)
     ours, theirs = _layer_tensors(first), _layer_tensors(second)
     shared = [name for name in ours if name in theirs]
     errors = []
-    for names in _groups(first, ours, shared):
+    groups = list(_groups(first, ours, shared))
+    for names in tracked(groups, step, len(groups), report):
         one, other = [ours[name] for name in names], [theirs[name] for name in names]
         # The runners stay nameless: one that lived on would add its tensors to those of the next group.
         errors += _compare_layers(names, _marked(first, one), _marked(second, other), images[:LAYER_IMAGES])

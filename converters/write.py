@@ -149,7 +149,6 @@ class _Writer:
         probe = self.job.probe
         if probe is None:
             return None
-        self.report(f"verifying {precision}", 0, 1)
-        record = verification_record(content, self.network.content, probe.images, probe.description)
-        self.report(f"verifying {precision}", 1, 1)
-        return record
+        return verification_record(
+            content, self.network.content, probe.images, probe.description, precision, self.report
+        )
