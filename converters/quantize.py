@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.compensate import correct_biases, keep_kernel_sums
+from converters.dead_channels import widen_tiny_scales
 from converters.edit import text
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
@@ -57,7 +58,9 @@ def quantize_model(
     quantizer = _quantizer_class()(bytearray(content), _RECIPES[precision]())
     try:
         # The library prints progress of its own, which is neither --json nor our progress line.
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        # Biases beyond 32 bits, which it casts with a warning, are mended below (`dead_channels.py`).
+        quiet = (contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()))
+        with quiet[0], quiet[1], np.errstate(invalid="ignore"):
             result = quantizer.quantize(calibration, enable_progress_bar=False, enable_progress_report=False)
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(
@@ -65,6 +68,7 @@ def quantize_model(
         ) from error
     model, original = flatbuffer.read(bytes(result.quantized_model)), original or flatbuffer.read(content)
     if precision != "fp16":
+        widen_tiny_scales(model, original)
         keep_kernel_sums(model, original)
         correct_biases(model, original, data.means)
     if precision == "w8a8":

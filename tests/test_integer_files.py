@@ -14,9 +14,11 @@ from converters.edit import text
 from converters.ends import set_ends
 from converters.patterns import op_code, op_name
 from converters.quantize import ActivationData, quantize_model
+from converters.quantized_layers import layers
 from converters.runtime import Runner
 from converters.verify import compare
 from converters.write import FloatNetwork
+from edgenet.layers import expand
 from edgenet.precision import IoType, Precision
 from edgenet.progress import silent
 from tests.networks import FAMILY_HEADS, HALF, IMAGENET_MEAN, IMAGENET_STD, LITE_MEAN, LITE_STD, pictures, small_weights
@@ -156,3 +158,23 @@ def test_compensating_twice_changes_no_weight(prepared: dict[str, Prepared]) -> 
     assert flatbuffer.write(model) == once
     correct_biases(model, original, data.means)
     assert flatbuffer.write(model) != once
+
+
+@pytest.mark.parametrize("bias", [1.0, -1.0])
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
+def test_a_channel_of_nothing_but_bias_keeps_it(precision: Precision, bias: float) -> None:
+    """Its weights are 1e-12, a scale at which the bias would take 2**40 steps and more."""
+    weights = small_weights("lite")
+    architecture = expand(weights.variant, weights.num_classes, weights.preprocessing.side_px)
+    layer = architecture.blocks[1].before_squeeze[0]
+    scale, shift = f"{layer.batch_norm}.weight", f"{layer.batch_norm}.bias"
+    for name, value in ((scale, 1e-12), (shift, bias)):
+        weights.tensors[name][0] = value
+    network = float_network(weights, pictures(1))
+    images = open_calibration("builtin", weights.preprocessing, 16, 0)
+    result = calibrate(network.integer_content, network.entry, network.exact, images, silent)
+    model = quantize_model(network.integer_content, precision, result.narrow if precision == "w8a8" else result.wide)
+    [row] = [row for row in layers(model, flatbuffer.read(network.integer_content)) if row.output_name == layer.name]
+    assert row.original_bias is not None
+    np.testing.assert_allclose(row.bias_steps * row.bias_scales, row.original_bias, atol=0.05)
+    assert abs(int(row.bias_steps[0])) <= 2**30 + 2

@@ -11,7 +11,6 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from converters import flatbuffer, observe
-from converters.compensate import WEIGHTED
 from converters.edit import text
 from converters.entry import Entry, integer_entry
 from converters.flatbuffer import Model
@@ -19,6 +18,7 @@ from converters.float_file import build_float
 from converters.observe import Statistics, channel_means
 from converters.patterns import activation_tensors, find_sigmoids, find_swishes, op_code, op_name
 from converters.quantize import ActivationData, quantize_model
+from converters.quantized_layers import WEIGHTED
 from converters.ranges import Range, choose_ranges
 from edgenet.errors import InputError
 from edgenet.layers import expand
