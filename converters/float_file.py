@@ -36,7 +36,8 @@ def build_float(network: Architecture, weights: Weights, entry: Entry) -> Model:
 class _Writer:
     def __init__(self, network: Architecture, weights: Weights, entry: Entry) -> None:
         self.network, self.weights, self.entry = network, weights, entry
-        self.graph = GraphBuilder(f"{network.variant.name}, written by edgenet")
+        marked = ", RANDOM WEIGHTS" if weights.source == "random" else ""  # in the file itself: names get lost
+        self.graph = GraphBuilder(f"{network.variant.name}{marked}, written by edgenet")
 
     def write(self) -> Model:
         side = self.network.side_px

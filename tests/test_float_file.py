@@ -1,7 +1,7 @@
 """The float graph: only plain ops, one XNNPACK partition, and the same answers as the tf_keras network."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -99,6 +99,15 @@ def test_tensors_carry_the_layers_names(family: str) -> None:
     names = {text(tensor.name) for tensor in model.subgraphs[0].tensors}
     architecture = expand(weights.variant, weights.num_classes, weights.preprocessing.side_px)
     assert {layer.name for layer in architecture.layers[:-1]} | {"image", "logits"} <= names
+
+
+def test_random_weights_are_marked_in_the_file_itself() -> None:
+    random = small_weights("lite")
+    written = {source: text(_model(replace(random, source=source)).description) for source in ("random", "packaged")}
+    assert written == {
+        "random": "lite0, RANDOM WEIGHTS, written by edgenet",
+        "packaged": "lite0, written by edgenet",
+    }
 
 
 def test_the_signature_names_the_ends() -> None:
