@@ -398,6 +398,8 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     image = tf.TensorSpec((1, 32, 32, 3), tf.float32, name="image")
     functions = {
         "network": (network, [image]),
+        "binary": (lambda image: tf.sigmoid(network(image)[:, :1] * 9.0 - 2.0), [image]),
+        "swished": (lambda image: tf.nn.silu(network(image) * 9.0 - 4.0), [image]),
         "normalized": (lambda image: network(image * 127.5 + 127.5), [image]),
         "two": (lambda image, other: network(image) + other, [image, tf.TensorSpec((1, 5), tf.float32)]),
         "vector": (lambda row: row @ dense, [tf.TensorSpec((1, 8), tf.float32)]),
@@ -450,3 +452,12 @@ def test_normalized_pixels_become_part_of_the_file(foreign: dict[str, Path], tmp
     # The file it was made from still wants normalized pixels: as a reference it must be given them.
     (row,) = verification.verify(path.parent / "out", None, None, path, "", silent, lambda _: None).rows
     assert row.sqnr_db == pytest.approx(manifest.verification.sqnr_db)
+
+
+@pytest.mark.parametrize("name", ["binary", "swished"])
+def test_a_file_that_ends_in_a_sigmoid_or_a_swish_is_quantized(foreign: dict[str, Path], name: str) -> None:
+    """Neither is watched in calibration: what they give follows from what goes in."""
+    verification_record = _quantized(foreign[name]).verification
+    assert verification_record is not None
+    assert verification_record.sqnr_db is not None
+    assert verification_record.sqnr_db > 10
