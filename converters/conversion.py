@@ -126,10 +126,16 @@ def compare_with_manifest(before: Manifest | None, artifacts: Sequence[Artifact]
     if before.sha256 == after.sha256:
         say(f"the same bytes as the manifest says: sha256 {after.sha256}")
         return
+    raise GateFailed(f"{after.file} has other bytes than its manifest says", mend=_reason(before, after))
+
+
+def _reason(before: Manifest, after: Manifest) -> str:
+    old, new = before.calibration, after.calibration
+    if old and new and old.pixels_sha256 != new.pixels_sha256:
+        return "the calibration images are others than they were: give the old ones with --calib"
     changed = [
         f"{name} {version} -> {after.tool_versions.get(name, 'none')}"
         for name, version in before.tool_versions.items()
         if after.tool_versions.get(name) != version
     ]
-    why = f"tools changed: {', '.join(changed)}" if changed else "no tool changed; is it another machine?"
-    raise GateFailed(f"{after.file} has other bytes than its manifest says", mend=why)
+    return f"tools changed: {', '.join(changed)}" if changed else "no tool changed; is it another machine?"

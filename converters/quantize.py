@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import flatbuffer
@@ -22,12 +21,11 @@ from converters.edit import text
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
 from converters.patterns import op_code
+from converters.quantized_layers import WEIGHTED
 from converters.ranges import Range
 from edgenet.errors import InputError
 from edgenet.precision import Precision
 
-Op = schema.BuiltinOperator
-_WEIGHTED = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
 MAX_STEP_RATIO = 256.0  # input scale * weight scale / output scale: the limit of XNNPACK's 8-bit kernels
 
 
@@ -59,8 +57,11 @@ def quantize_model(
     try:
         # The library prints progress of its own, which is neither --json nor our progress line.
         # Biases beyond 32 bits, which it casts with a warning, are mended below (`dead_channels.py`).
-        quiet = (contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()))
-        with quiet[0], quiet[1], np.errstate(invalid="ignore"):
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            np.errstate(invalid="ignore"),
+        ):
             result = quantizer.quantize(calibration, enable_progress_bar=False, enable_progress_report=False)
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(
@@ -83,7 +84,7 @@ def _refuse_extremes(model: Model) -> None:
     """
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        if op_code(model, operator) in _WEIGHTED:
+        if op_code(model, operator) in WEIGHTED:
             source, weights = (graph.tensors[tensor].quantization for tensor in operator.inputs[:2])
             output = graph.tensors[operator.outputs[0]]
             if source is None or output.quantization is None or output.quantization.scale is None:

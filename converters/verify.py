@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.edit import text
 from converters.flatbuffer import Model
 from converters.patterns import op_code
+from converters.quantized_layers import WEIGHTED
 from converters.runtime import Runner, decode, encode_pixels
 from edgenet.agreement import Agreement, Comparison, sqnr_db
 from edgenet.progress import Report, silent, tracked
 
-Op = schema.BuiltinOperator
-_WEIGHTED = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
 LAYER_IMAGES = 4  # images on which layers are compared; logits are compared on all
 MEMORY_LIMIT_BYTES = 500_000_000  # of one file's layer outputs held at a time
 
@@ -82,7 +80,7 @@ def layer_errors(
 
 def _layer_tensors(model: Model) -> dict[str, int]:
     graph = model.subgraphs[0]
-    outputs = [int(row.outputs[0]) for row in graph.operators if op_code(model, row) in _WEIGHTED]
+    outputs = [int(row.outputs[0]) for row in graph.operators if op_code(model, row) in WEIGHTED]
     # A quantized file's last tensor is renamed where an end was added to it.
     return {text(graph.tensors[tensor].name).removesuffix("/quantized"): tensor for tensor in outputs}
 

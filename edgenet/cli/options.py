@@ -42,5 +42,9 @@ Classes = Annotated[
 ]
 VariantName = Annotated[
     str,
-    typer.Argument(metavar="VARIANT", show_default=False, help="b4, lite0, v2-s, ... or scaled:PHI; see edgenet list."),
+    typer.Argument(
+        metavar="VARIANT",
+        show_default=False,
+        help="b4, lite0, v2-s, ... or scaled:PHI (see edgenet list), or a .tflite file.",
+    ),
 ]

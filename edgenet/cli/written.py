@@ -83,7 +83,7 @@ def decibels(value: float | None) -> str:
 
 
 def _is_procedural(probe: str) -> bool:
-    return "procedural" in probe
+    return probe.endswith("procedural images")  # a folder of photos may have any name
 
 
 def _lowest(probe: str) -> float:
