@@ -1,1 +1,1 @@
-"""Where a file runs: this machine, a board, a phone."""
+"""A machine and how to run there: local, ssh, adb, inventory, profiles and the on-device runner."""
