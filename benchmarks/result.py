@@ -108,7 +108,7 @@ class BlockRecord(Record):
 
     start_s: float  # since the session began on the device
     process: int
-    samples_s: tuple[Seconds, ...]
+    samples_s: Annotated[tuple[Seconds, ...], Field(min_length=1)]
 
 
 class ColdStartRecord(Record):
@@ -138,11 +138,14 @@ class MemoryRecord(Record):
 
 
 class GoldenRecord(Record):
-    """The golden vectors, run on the device before any timing."""
+    """The golden vectors, run on the device before any timing: within the tolerance of the stored answers, or, where
+    kernels round otherwise, about as far from the float network as those are.
+    """
 
     images: int
     max_abs_error: float
     tolerance: float
+    error_ratio: float | None  # distance from the float network over the stored answers'; None: they are its own
     passed: bool
 
 
@@ -175,14 +178,14 @@ class StatisticsRecord(Record):
     """Over all samples of all blocks, per inference of one batch."""
 
     count: int
-    median_s: float
-    median_low_s: float  # 95 % interval of the median, by a bootstrap of blocks
-    median_high_s: float
-    p90_s: float
-    p95_s: float
-    p99_s: float
-    min_s: float
-    max_s: float
+    median_s: Seconds
+    median_low_s: Seconds  # 95 % interval of the median, by a bootstrap of blocks
+    median_high_s: Seconds
+    p90_s: Seconds
+    p95_s: Seconds
+    p99_s: Seconds
+    min_s: Seconds
+    max_s: Seconds
     mean_s: float
     std_s: float
     outliers: int
@@ -207,12 +210,13 @@ class MeasurementRecord(Record):
     cold_starts: tuple[ColdStartRecord, ...]
     warmup_runs: int
     warmup_s: float
-    blocks: tuple[BlockRecord, ...]
+    blocks: Annotated[tuple[BlockRecord, ...], Field(min_length=1)]
     statistics: StatisticsRecord
     images_per_s: float  # batch x inferences of all processes over the time that they ran
     memory: MemoryRecord | None  # None: a binary that does not tell
     golden: GoldenRecord | None  # None: the model has no golden vectors
-    ops: tuple[OpTimeRecord, ...]
+    ops: tuple[OpTimeRecord, ...]  # on one thread for a .tflite file
+    ops_note: str = ""  # why there are none
     energy: EnergyRecord | None
 
 

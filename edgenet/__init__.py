@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from benchmarks.api import benchmark, compare
     from converters.api import convert, quantize, verify
     from edgenet.build import build
     from edgenet.counts import Counts, count
@@ -26,7 +27,9 @@ _HOMES = {
     "MissingError": "edgenet.errors",
     "VARIANTS": "edgenet.variants",
     "Variant": "edgenet.variants",
+    "benchmark": "benchmarks.api",
     "build": "edgenet.build",
+    "compare": "benchmarks.api",
     "convert": "converters.api",
     "count": "edgenet.counts",
     "expand": "edgenet.layers",
@@ -45,7 +48,9 @@ __all__ = [
     "InputError",
     "MissingError",
     "Variant",
+    "benchmark",
     "build",
+    "compare",
     "convert",
     "count",
     "expand",

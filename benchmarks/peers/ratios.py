@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from edgenet.errors import EdgenetError
 from edgenet.native_noise import quiet_native_stderr
@@ -195,10 +195,24 @@ def positive(text: str) -> int:
     return number
 
 
+class Row(Protocol):
+    """What a table is made of: a Ratio, a Limit, or a script's own kind."""
+
+    @property
+    def reached(self) -> bool:
+        """Return whether the bar is reached."""
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row of the table."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the row of the JSON document."""
+
+
 def show(
     name: str,
     host: dict[str, Any],
-    rows: Sequence[Ratio | Limit],
+    rows: Sequence[Row],
     notes: Sequence[str],
     as_json: bool,
     legend: str = MEDIANS,

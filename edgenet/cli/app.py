@@ -1,6 +1,6 @@
 """The table of verbs, and the parser that imports only the verb that was asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -20,12 +20,19 @@ class Verb:
     help: str
 
 
+class Group(Verb):
+    """A verb with sub-verbs: the module's table `COMMANDS` names them and the function of each."""
+
+
 VERBS = {
     "list": Verb("edgenet.cli.list", "Show every variant with its size, cost and published accuracy."),
     "info": Verb("edgenet.cli.info", "Show one variant: counts, stages and layers; or what a .tflite file holds."),
     "convert": Verb("edgenet.cli.convert", "Write a variant as verified .tflite files."),
     "quantize": Verb("edgenet.cli.quantize", "Write a float .tflite file of any origin in smaller precisions."),
     "verify": Verb("edgenet.cli.verify", "Hold files against their float network, on photos, with gates."),
+    "benchmark": Verb("edgenet.cli.benchmark", "Measure the latency of files on this machine, a board or a phone."),
+    "report": Verb("edgenet.cli.report", "Write benchmark results as one HTML page, and as CSV."),
+    "devices": Group("edgenet.cli.devices", "List, check and prepare the devices to measure on."),
     "doctor": Verb("edgenet.cli.doctor", "Show what is installed here, and how to get what is not."),
 }
 
@@ -35,8 +42,15 @@ USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise InputError for one that cannot be understood."""
-    verb = _verb_of(arguments)
-    command = typer.main.get_command(_application(verb))
+    verb, rest = _verb_of(arguments)
+    app = _application(verb)
+    words = [verb]
+    if isinstance(VERBS.get(verb), Group):
+        commands = _add_group(app, verb)
+        words.append(_known(rest, commands, f"edgenet {verb}"))
+        if not rest:
+            arguments = [*arguments, "--help"]
+    command = typer.main.get_command(app)
     try:
         # Not command.main(): that one turns interrupts and broken pipes into codes of its own.
         with command.make_context("edgenet", arguments or ["--help"]) as context:
@@ -44,18 +58,24 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except USAGE_ERROR as error:
-        raise _usage_error(error, verb) from None
+        raise _usage_error(error, " ".join(filter(None, ["edgenet", *words]))) from None
     return 0
 
 
-def _verb_of(arguments: list[str]) -> str:
-    """Return the verb of a command line, "" where there is none; raise InputError for an unknown one."""
-    verb = next((word for word in arguments if not word.startswith("-")), "")
-    if verb and verb not in VERBS:
-        close = get_close_matches(verb, VERBS, n=1)
-        mend = f"did you mean {close[0]}?" if close else "edgenet --help shows them all"
-        raise InputError(f"unknown command {verb!r}", allowed=", ".join(VERBS), mend=mend)
-    return verb
+def _verb_of(arguments: list[str]) -> tuple[str, list[str]]:
+    """Return the verb of a command line, "" where there is none, and what follows it; raise InputError."""
+    verb = _known(arguments, VERBS, "edgenet")
+    return verb, arguments[arguments.index(verb) + 1 :] if verb else []
+
+
+def _known(arguments: list[str], commands: Collection[str], program: str) -> str:
+    """Return the first word that is no option, "" where there is none; raise InputError if it is no command."""
+    word = next((word for word in arguments if not word.startswith("-")), "")
+    if word and word not in commands:
+        close = get_close_matches(word, commands, n=1)
+        mend = f"did you mean {close[0]}?" if close else f"{program} --help shows them all"
+        raise InputError(f"unknown command {word!r}", allowed=", ".join(commands), mend=mend)
+    return word
 
 
 def _application(verb: str) -> typer.Typer:
@@ -66,8 +86,21 @@ def _application(verb: str) -> typer.Typer:
     )
     app.callback(help="Take an EfficientNet variant to a TFLite file and prove that the file is right.")(_root)
     for name, row in VERBS.items():
-        app.command(name, help=None if name == verb else row.help)(_load(row) if name == verb else _absent)
+        if name != verb:
+            app.command(name, help=row.help)(_absent)
+        elif not isinstance(row, Group):
+            app.command(name)(_load(row))
     return app
+
+
+def _add_group(app: typer.Typer, verb: str) -> Collection[str]:
+    """Add a verb's sub-verbs to the parser and return their names."""
+    commands: dict[str, Callable[..., None]] = import_module(VERBS[verb].module).COMMANDS
+    group = typer.Typer(rich_markup_mode=None, add_completion=False)
+    for name, command in commands.items():
+        group.command(name)(command)
+    app.add_typer(group, name=verb, help=VERBS[verb].help)
+    return commands
 
 
 def _load(row: Verb) -> Callable[..., None]:
@@ -93,11 +126,10 @@ def _root(
     pass
 
 
-def _usage_error(error: Any, verb: str) -> InputError:
+def _usage_error(error: Any, program: str) -> InputError:
     """Say a usage error in edgenet's way: one line with a mend."""
-    helper = f"edgenet {verb} --help".replace("  ", " ")
     close = getattr(error, "possibilities", None)
     if close:
         return InputError(f"unknown option {error.option_name}", mend=f"did you mean {' or '.join(sorted(close))}?")
     what = error.format_message().rstrip(".")
-    return InputError(what[:1].lower() + what[1:], mend=f"{helper} shows what it takes")
+    return InputError(what[:1].lower() + what[1:], mend=f"{program} --help shows what it takes")

@@ -47,6 +47,11 @@ REQUIRED_PACKAGES = {
     "typer": "command line",
     "rich": "tables, progress",
     "pydantic": "manifests",
+    **({"tomli": "inventories"} if sys.version_info < (3, 11) else {}),
+    "asyncssh": "boards over SSH",
+    "adbutils": "Android devices",
+    "scipy": "statistics",
+    "jinja2": "reports",
 }
 OPTIONAL_PACKAGES = {
     "tflite-runtime": "TFLite on old boards",

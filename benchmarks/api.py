@@ -1,0 +1,74 @@
+"""The Python face of measuring: edgenet.benchmark and edgenet.compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from benchmarks.compare import Comparison
+from benchmarks.compare import compare as compare_results
+from benchmarks.measure import measure, write_results
+from benchmarks.plan import Plan, find_models
+from benchmarks.protocol import parse_protocol
+from benchmarks.result import BenchmarkRecord, read_results
+from devices.open import binary_of, open_device
+from edgenet.errors import InputError
+from edgenet.progress import Report, silent
+
+AnyPath = str | PathLike[str]
+
+
+def benchmark(
+    *models: AnyPath,
+    device: str = "local",
+    protocol: str = "standard",
+    threads: Sequence[int] = (1,),
+    processes: Sequence[int] = (1,),
+    batches: Sequence[int] = (1,),
+    affinity: Sequence[int] = (),
+    delegate: str = "",
+    cooldown_s: float | None = None,
+    fix_governor: bool = False,
+    timeout_s: float = 120.0,
+    binary: str = "",
+    out: AnyPath | None = None,
+    report: Report = silent,
+) -> list[BenchmarkRecord]:
+    """Measure model files or folders of artifacts on a device, like `edgenet benchmark`; see its flags.
+
+    Return a result a model, which is written to the folder `out` as well if one is named. Raise InputError for what
+    cannot be accepted, MissingError for a device or a runtime that is not there or is in use, GateFailed for a model
+    that crashes, hangs or answers wrongly there.
+    """
+    if not models:
+        raise InputError("no model was named", allowed="model files or folders of artifacts")
+    plan = Plan(
+        models=find_models(tuple(Path(model) for model in models)),
+        protocol=parse_protocol(protocol, cooldown_s),
+        threads=tuple(threads),
+        processes=tuple(processes),
+        batches=tuple(batches),
+        affinity=tuple(affinity),
+        delegate=delegate,
+        fix_governor=fix_governor,
+        timeout_s=timeout_s,
+    )
+    results = measure(open_device(device), device, plan, ("edgenet.benchmark",), report, binary or binary_of(device))
+    if out is not None:
+        write_results(results, Path(out))
+    return results
+
+
+def compare(a: AnyPath | BenchmarkRecord, b: AnyPath | BenchmarkRecord) -> list[Comparison]:
+    """Compare two results, or the files that hold them, setting by setting: b against a; raise InputError."""
+    return compare_results(_result(a), _result(b))
+
+
+def _result(given: AnyPath | BenchmarkRecord) -> BenchmarkRecord:
+    if isinstance(given, BenchmarkRecord):
+        return given
+    results = read_results(Path(given))
+    if len(results) != 1:
+        raise InputError(f"{given} holds {len(results)} results", allowed="one", mend="name one file of it")
+    return results[0][1]

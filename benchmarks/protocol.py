@@ -1,0 +1,37 @@
+"""How long to measure: the three protocols, as rows."""
+
+from __future__ import annotations
+
+from benchmarks.result import ProtocolRecord
+from edgenet.errors import InputError
+
+# Models take turns of this length: long enough that the first run of a turn counts little, short enough that a
+# machine's slow drift hits all of them alike.
+BLOCK_S = 0.25
+PROTOCOLS = {
+    row.name: row
+    for row in (
+        ProtocolRecord(
+            name="quick", warmup_runs=3, warmup_s=0.5, min_runs=20, min_s=2.0, max_s=60.0, block_s=BLOCK_S,
+            cooldown_s=0.0, cold_starts=1,
+        ),
+        ProtocolRecord(
+            name="standard", warmup_runs=10, warmup_s=2.0, min_runs=100, min_s=10.0, max_s=300.0, block_s=BLOCK_S,
+            cooldown_s=5.0, cold_starts=3,
+        ),
+        # MLPerf Mobile, single stream: at least 1024 samples and 60 s, judged by the 90th percentile. Its 10 minutes
+        # of cooling between full runs are --cooldown 600: a run here is one setting of many.
+        ProtocolRecord(
+            name="mlperf", warmup_runs=10, warmup_s=2.0, min_runs=1024, min_s=60.0, max_s=3600.0, block_s=BLOCK_S,
+            cooldown_s=30.0, cold_starts=3,
+        ),
+    )
+}  # fmt: skip
+
+
+def parse_protocol(name: str, cooldown_s: float | None) -> ProtocolRecord:
+    """Return a protocol by name, with another cooldown if one is given; raise InputError."""
+    if name not in PROTOCOLS:
+        raise InputError(f"unknown protocol {name!r}", allowed=", ".join(PROTOCOLS))
+    protocol = PROTOCOLS[name]
+    return protocol if cooldown_s is None else protocol.model_copy(update={"cooldown_s": cooldown_s})

@@ -1,0 +1,183 @@
+"""The host's side of the conversation with the on-device runner: start it, keep it company, read what it says.
+
+The runner holds the device's lock while it runs, so models are pushed after it has started: a push would disturb
+another session's measurement. It ends by itself when its input ends or when nothing is heard for 30 s.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from devices.base import Description, Device, DeviceLost, DeviceTimeout, Process
+from devices.plain_text import plain
+from devices.runner import runner_source
+from edgenet.errors import EdgenetError, GateFailed, InputError, MissingError
+from edgenet.progress import Report
+
+ALIVE_EVERY_S = 5.0
+START_S = 60.0  # Python's start on a slow board
+END_S = 10.0
+# Beyond the time that the runner gives its own processes before it ends them and says so.
+GRACE_S = 30.0
+MENDS = {
+    "missing-runtime": "edgenet devices setup DEVICE installs a runtime there",
+    "delegate": "--delegate xnnpack, cpu, edgetpu or the path of a delegate library on the device",
+    "governor": "measure without --fix-governor, or as a user that may set it",
+    "golden": "the device's runtime computes this file differently: install another runtime (edgenet devices setup)",
+    "crash": "try --delegate cpu, another runtime (edgenet devices setup), or a smaller model",
+    "hang": "give it more time with --timeout, or take a smaller model",
+    "memory": "take a smaller model or batch",
+    "affinity": "name cores of the device with --affinity",
+    "file": "try again: the file on the device was damaged and is sent anew",
+}
+WRONG_KINDS = ("affinity",)
+MISSING_KINDS = ("missing-runtime", "delegate", "governor")
+
+
+class Event(BaseModel):
+    """One line of the runner; fields beside these belong to `result`, whose document is validated by its reader."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    event: str
+    version: int = 0
+    owner: str = ""
+    age_s: float = 0.0
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    kind: str = ""
+    message: str = ""
+    document: dict[str, Any] = {}
+
+
+class Conversation:
+    """A running runner; use as a context. Raises MissingError for a device that has no Python or is in use."""
+
+    def __init__(self, device: Device, report: Report) -> None:
+        self._device, self._report = device, report
+        self._silent = threading.Event()
+        self.description: Description
+        self._process: Process
+        self._events: Iterator[Event]
+
+    def __enter__(self) -> Conversation:
+        """Push the runner, start it and wait until it holds the device."""
+        self._report(f"connecting {self._device.address}", 0, 1)
+        self.description = self._device.describe()
+        if not self.description.python:
+            raise MissingError(
+                f"no Python 3 on {self._device.address}", mend="install python3 there, or name a benchmark binary (adb)"
+            )
+        self._process = self._device.start([
+            self.description.python, "-u", str(self._push_runner()),
+            "--home", str(self.description.home), "--serve", owner(),
+        ])  # fmt: skip
+        try:
+            self._await_ready()
+        except BaseException:
+            self._process.kill()
+            raise
+        threading.Thread(target=self._keep_alive, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the runner end, or end it."""
+        self._silent.set()
+        if error is not None:
+            self._process.kill()
+            return
+        self._process.send(json.dumps({"do": "stop"}))
+        self._process.finish(END_S)
+
+    def push(self, source: Path) -> PurePosixPath:
+        """Bring a file to the device; see Device.push."""
+        return self._device.push(source, self._report)
+
+    def measure(self, job: dict[str, Any]) -> bytes:
+        """Return the runner's document for a job as JSON; raise GateFailed or MissingError for what went wrong."""
+        self._process.send(json.dumps({"do": "measure", "job": job}))
+        for event in self._read(float(job["timeout_s"]) + GRACE_S):
+            if event.event == "result":
+                return json.dumps(event.document).encode()
+            if event.event == "failed":
+                raise self._failure(event, job)
+            self._report(plain(event.step), event.done, event.total)
+        raise self._ended()
+
+    def _push_runner(self) -> PurePosixPath:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "runner.py"
+            path.write_text(runner_source(), encoding="utf-8")
+            return self._device.push(path, self._report)
+
+    def _await_ready(self) -> None:
+        for event in self._read(START_S):
+            if event.event == "busy":
+                raise MissingError(
+                    f"{self._device.address} is in use by {plain(event.owner)} for {event.age_s:.0f} s",
+                    mend="wait until that session has ended; two at once would measure each other",
+                )
+            if event.event == "ready":
+                return
+        raise self._ended()
+
+    def _read(self, timeout_s: float) -> Iterator[Event]:
+        try:
+            for line in self._process.lines(timeout_s):
+                yield Event.model_validate_json(line)
+        except ValidationError as error:
+            raise InputError(
+                f"the runner on {self._device.address} says what is none of its words: {plain(str(error))}",
+                mend="see what the login shell on the device prints; it must be silent",
+            ) from error
+        except DeviceTimeout as error:
+            raise DeviceTimeout(
+                f"{self._device.address} said nothing for {timeout_s:.0f} s", mend="see whether it is still there"
+            ) from error
+
+    def _failure(self, event: Event, job: dict[str, Any]) -> EdgenetError:
+        if event.kind == "file":
+            for model in job["models"]:
+                self._device.remove(PurePosixPath(model["path"]))
+        what, mend = f"on {self._device.address}: {plain(event.message)}", MENDS.get(event.kind, "")
+        if event.kind in WRONG_KINDS:
+            return InputError(what, mend=mend)
+        return (MissingError if event.kind in MISSING_KINDS else GateFailed)(what, mend=mend)
+
+    def _ended(self) -> EdgenetError:
+        """Return what the end of the runner means: it fell, or the device did."""
+        finished = self._process.finish(END_S)
+        said = plain(finished.stderr) or "it said nothing"
+        return DeviceLost(
+            f"the runner on {self._device.address} ended with status {finished.status}: {said}",
+            mend="edgenet devices check DEVICE shows what is there",
+        )
+
+    def _keep_alive(self) -> None:
+        while not self._silent.wait(ALIVE_EVERY_S):
+            try:
+                self._process.send(json.dumps({"do": "alive"}))
+            except DeviceLost:  # which the thread that reads will meet as well
+                return
+
+
+def owner() -> str:
+    """Return who measures, as the lock on a device tells others."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,214 @@
+"""One session: models take turns A B A B in each setting, after warm-up, with the machine's state taken in between."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from devices.on_device.board import board_facts
+from devices.on_device.governor import Governors
+from devices.on_device.processes import MeasuringProcess, SessionFailed
+from devices.on_device.state import StateReader
+
+SNAPSHOT_EVERY_S, THROTTLING_EVERY_S = 1.0, 5.0
+PROFILE_RUNS = 20
+
+Emit = Callable[[str, int, int], None]
+
+
+class Session:
+    """Measures a job's models; `attend` is called while it waits and raises when nobody wants the result any more."""
+
+    def __init__(self, job: dict[str, Any], home: Path, root: Path, emit: Emit, attend: Callable[[], None]) -> None:
+        self._job, self._emit, self._attend = job, emit, attend
+        self._protocol: dict[str, Any] = job["protocol"]
+        self._started_s = time.perf_counter()
+        self._root = root
+        self._state = StateReader(root, self._started_s)
+        self._governors = Governors(root, home / "governors.json")
+        self._during: list[dict[str, object]] = []
+        self._asked_throttling_s = 0.0
+        self._open: list[MeasuringProcess] = []
+        self._runtimes: dict[int, dict[str, str]] = {}
+
+    def measure(self) -> dict[str, object]:
+        """Return the session's document; raise SessionFailed, GovernorError."""
+        started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        for model in self._job["models"]:
+            check_content(model)
+        self._governors.restore_left_over()
+        try:
+            if self._job["fix_governor"]:
+                self._governors.fix()
+            before = self._state.snapshot()
+            measurements = [row for setting in self._settings() for row in self._measure_setting(setting)]
+            after = self._state.snapshot()
+        finally:
+            self._close_all()
+            self._governors.restore()
+        return {
+            "schema_version": 1,
+            "kind": "runner",
+            "started_at": started_at,
+            "board": board_facts(self._root),
+            "protocol": self._protocol,
+            "environment": {
+                "before": before,
+                "after": after,
+                "during": self._during,
+                "usb": self._state.usb_bits_per_s(),
+                "power_source": self._state.power_source,
+            },
+            "models": [dict(row, runtime=self._runtimes[index]) for index, row in enumerate(self._job["models"])],
+            "measurements": measurements,
+        }
+
+    def _settings(self) -> list[dict[str, Any]]:
+        job = self._job
+        names = ("processes", "batch", "threads")
+        rows = itertools.product(job["processes"], job["batches"], job["threads"])
+        return [dict(zip(names, row), affinity=job["affinity"]) for row in rows]  # noqa: B905  # not in Python 3.7
+
+    def _measure_setting(self, setting: dict[str, Any]) -> list[dict[str, Any]]:
+        self._wait(self._protocol["cooldown_s"])
+        rows = [self._prepare(index, setting) for index in range(len(self._job["models"]))]
+        groups = [row.pop("group") for row in rows]
+        self._take_turns(rows, groups, _step(setting))
+        for row, group in zip(rows, groups):  # noqa: B905  # not in Python 3.7
+            group[0].ask("memory")
+            row["memory"].update(group[0].answer())
+        self._close_all()
+        for row in rows:
+            row.update(self._profile(row))
+        return rows
+
+    def _profile(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the op times, taken in a process of their own: what falls there costs no measurement."""
+        model = self._job["models"][row["model"]]
+        self._emit("profile {}".format(model["name"]), 0, 1)
+        ((process, _),) = self._load(model, dict(row["setting"], processes=1))
+        process.ask("profile", runs=PROFILE_RUNS)
+        try:
+            answer = process.answer()
+        except SessionFailed as error:
+            answer = {"ops": [], "ops_note": str(error)}
+        self._close_all()
+        return answer
+
+    def _close_all(self) -> None:
+        while self._open:
+            self._open.pop().close()
+
+    def _prepare(self, index: int, setting: dict[str, Any]) -> dict[str, Any]:
+        """Return a measurement's beginning: cold starts, then processes that are loaded, checked and warm."""
+        model, protocol = self._job["models"][index], self._protocol
+        cold_starts = []
+        for count in range(protocol["cold_starts"]):
+            self._emit("cold start {}".format(model["name"]), count, protocol["cold_starts"])
+            (process,) = self._load(model, dict(setting, processes=1))
+            cold_starts.append(process[1])
+            process[0].close()
+            self._open.remove(process[0])
+        self._emit("load {}".format(model["name"]), 0, 1)
+        loaded = self._load(model, setting)
+        group = [process for process, _ in loaded]
+        group[0].ask("golden")
+        golden = group[0].answer()["golden"]
+        if golden and not golden["passed"]:
+            message = "{} answers wrongly on this device: logits are off by {:.3g}, allowed {:.3g}".format(
+                model["name"], golden["max_abs_error"], golden["tolerance"])  # fmt: skip
+            raise SessionFailed("golden", message)
+        self._emit("warm up {}".format(model["name"]), 0, 1)
+        warm = self._block(group, protocol["warmup_s"], protocol["warmup_runs"])
+        facts = loaded[0][1]
+        self._runtimes[index] = facts["runtime"]
+        return {
+            "model": index,
+            "setting": dict(setting, delegate=model["delegate"]),
+            "delegate": dict(facts["coverage"], asked=model["delegate"]),
+            "cold_starts": [
+                {key: row[key] for key in ("load_s", "first_inference_s")} for row in cold_starts or [facts]
+            ],
+            "warmup_runs": len(warm[0]["samples_s"]),
+            "warmup_s": sum(warm[0]["samples_s"]),
+            "memory": facts["memory"],
+            "golden": golden,
+            "blocks": [],
+            "group": group,
+        }
+
+    def _load(self, model: dict[str, Any], setting: dict[str, Any]) -> list[tuple[MeasuringProcess, dict[str, Any]]]:
+        processes = []
+        for _ in range(setting["processes"]):
+            process = MeasuringProcess(model["name"], self._job["timeout_s"], self._attend)
+            self._open.append(process)
+            processes.append(process)
+            process.ask(
+                "load", path=model["path"], delegate=model["delegate"], threads=setting["threads"],
+                batch=setting["batch"], affinity=setting["affinity"], golden=model["golden"],
+            )  # fmt: skip
+        return [(process, process.answer()) for process in processes]
+
+    def _take_turns(self, rows: list[dict[str, Any]], groups: list[Any], step: str) -> None:
+        """Give each model a block in turn until all have the protocol's runs and seconds, or max_s a model is over."""
+        protocol = self._protocol
+        ends_s = time.perf_counter() + protocol["max_s"] * len(rows)
+        while True:
+            for row, group in zip(rows, groups):  # noqa: B905  # not in Python 3.7
+                if len(rows) > 1:  # the first run finds the other model's data in the caches: it counts for neither
+                    self._block(group, 0.0, 1)
+                for process, block in enumerate(self._block(group, protocol["block_s"], 1)):
+                    start_s = block["started_s"] - self._started_s
+                    row["blocks"].append({"start_s": start_s, "process": process, "samples_s": block["samples_s"]})
+                self._take_state()
+            counts = [sum(len(block["samples_s"]) for block in row["blocks"]) for row in rows]
+            times_s = [
+                sum(sum(block["samples_s"]) for block in row["blocks"]) / row["setting"]["processes"] for row in rows
+            ]
+            done = min(min(counts) / protocol["min_runs"], min(times_s) / protocol["min_s"])
+            self._emit(step, min(100, int(100 * done)), 100)
+            if done >= 1 or time.perf_counter() > ends_s:
+                return
+
+    def _block(self, group: list[MeasuringProcess], least_s: float, least_runs: int) -> list[dict[str, Any]]:
+        for process in group:
+            process.ask("block", least_s=least_s, least_runs=least_runs)
+        return [process.answer() for process in group]
+
+    def _take_state(self) -> None:
+        now_s = time.perf_counter() - self._started_s
+        if self._during and now_s - float(str(self._during[-1]["at_s"])) < SNAPSHOT_EVERY_S:
+            return
+        throttling = now_s - self._asked_throttling_s >= THROTTLING_EVERY_S
+        if throttling:
+            self._asked_throttling_s = now_s
+        self._during.append(self._state.snapshot(throttling))
+
+    def _wait(self, pause_s: float) -> None:
+        ends_s = time.monotonic() + pause_s
+        while time.monotonic() < ends_s:
+            self._emit("cool down", int(pause_s - (ends_s - time.monotonic())), int(pause_s))
+            self._attend()
+            time.sleep(min(0.5, max(0.0, ends_s - time.monotonic())))
+
+
+def check_content(model: dict[str, Any]) -> None:
+    """Check a pushed file by its SHA-256; remove it and raise SessionFailed where it is not what was sent."""
+    path = Path(model["path"])
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    if digest.hexdigest() != model["sha256"]:
+        raise SessionFailed("file", "{} is not the file that was sent (sha256 differs): {}".format(model["name"], path))
+
+
+def _step(setting: dict[str, Any]) -> str:
+    words = [f"measure, {setting['threads']} thread" + ("" if setting["threads"] == 1 else "s")]
+    words += [f"{setting['processes']} processes"] if setting["processes"] > 1 else []
+    words += [f"batch {setting['batch']}"] if setting["batch"] > 1 else []
+    return ", ".join(words)

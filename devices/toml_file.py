@@ -1,0 +1,43 @@
+"""Read a TOML file with messages that name the place, and the strict record that its tables have to fit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from edgenet.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Record(BaseModel):
+    """A frozen record that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """Return what a TOML file holds; raise InputError for one that cannot be read or is no TOML."""
+    try:
+        return parse_toml(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror}", mend="change its permissions, or delete it"
+        ) from error
+
+
+def parse_toml(content: bytes, name: str) -> dict[str, object]:
+    """Return what TOML text holds; raise InputError that names the line."""
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text", mend="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name} is no TOML: {error}", mend="mend that line") from error
+    except RecursionError:
+        raise InputError(f"{name} is nested too deep", allowed="tables of plain values") from None
