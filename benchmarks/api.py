@@ -11,7 +11,8 @@ from benchmarks.compare import compare as compare_results
 from benchmarks.measure import measure, write_results
 from benchmarks.plan import Plan, find_models
 from benchmarks.protocol import parse_protocol
-from benchmarks.result import BenchmarkRecord, read_results
+from benchmarks.read import read_results
+from benchmarks.result import BenchmarkRecord
 from devices.open import binary_of, open_device
 from edgenet.errors import InputError
 from edgenet.progress import Report, silent

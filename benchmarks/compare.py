@@ -1,8 +1,9 @@
 """Is B faster or slower than A? The ratio of their latencies with its interval, and a verdict that noise does not make.
 
-Two looks are taken. The medians, as they are reported; and the lower quartiles: other work on a machine only ever adds
-time, so a median is lost when it hits half of the runs, a lower quartile when it hits three quarters. The medians'
-verdict counts where they show a difference, the lower quartiles' where only those do.
+Two looks are taken. The medians, as they are reported; and the 10th percentiles: other work on a machine only ever adds
+time, so a median is lost when it hits half of the runs, a 10th percentile when it hits nine of ten. Within one session
+other work hits both files alike: the medians' verdict counts where they show a difference, the 10th percentiles' where
+only those do. From one session to the next it differs like anything else: the 10th percentiles count.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from benchmarks.table import setting_text
 from edgenet.errors import InputError
 
 Verdict = Literal["faster", "slower", "no difference shown"]
-Basis = Literal["medians", "lower quartiles"]
+Basis = Literal["medians", "10th percentiles"]
 
 SEEDS = (0, 1)  # of what is drawn for A and for B
-SHARES: dict[Basis, float] = {"medians": 0.5, "lower quartiles": 0.25}
+SHARES: dict[Basis, float] = {"medians": 0.5, "10th percentiles": 0.1}
+FEWEST_RUNS = 100  # from which on ten runs lie below a 10th percentile; with fewer it is the luck of a few runs
 # With fewer pairs the bootstrap has too little to draw from (4^4 = 256 resamples), and the turns are cut in pieces.
 FEWEST_PAIRS = 4
 # A verdict needs more than this besides the interval, for these differences are not in it:
@@ -179,11 +181,12 @@ def _notes(a: BenchmarkRecord, b: BenchmarkRecord) -> Iterator[str]:
 def _comparison(a: MeasurementRecord, b: MeasurementRecord, same_session: bool, notes: tuple[str, ...]) -> Comparison:
     floor = SAME_SESSION_FLOOR if same_session else OTHER_SESSION_FLOOR
     looks = _looks(turns(a.blocks), turns(b.blocks), same_session)
-    look, verdict = _decide(looks, floor)
+    look, verdict = _decide(looks, floor) if same_session else (looks[-1], looks[-1].verdict(floor))
     own = [f"delegates differ: {a.setting.delegate} and {b.setting.delegate}"] if a.setting != b.setting else []
-    if look.basis != "medians":
-        spread = f"{looks[0].low:.3f} to {looks[0].high:.3f}"
-        own += [f"the medians alone tell less ({spread} times as long): other work disturbed many runs"]
+    medians = looks[0]
+    if look is not medians and (same_session or medians.verdict(floor) != verdict):
+        spread = f"{medians.ratio:.3f} times as long, {medians.low:.3f} to {medians.high:.3f}"
+        own += [f"{setting_text(a.setting)}: other work hit too many runs for the medians to tell ({spread})"]
     return Comparison(
         setting=a.setting,
         a_median_s=a.statistics.median_s,
@@ -198,34 +201,32 @@ def _comparison(a: MeasurementRecord, b: MeasurementRecord, same_session: bool, 
     )
 
 
-def _decide(looks: tuple[Look, Look], floor: float) -> tuple[Look, Verdict]:
-    """Return the look that the verdict rests on: the first that shows a difference, else the medians'.
+def _decide(looks: list[Look], floor: float) -> tuple[Look, Verdict]:
+    """Return the look that a verdict on one session rests on: the first that shows a difference, else the medians'.
 
     Where none shows any, medians that are too uncertain to hold the floor give way to the sharper look; so they do
     where the looks contradict each other, for a spread that differs is no speed that differs.
     """
-    medians, quartiles = looks
     shown = [look for look in looks if look.verdict(floor) != "no difference shown"]
     if len({look.verdict(floor) for look in shown}) == 1:
         return shown[0], shown[0].verdict(floor)
-    if medians.high / medians.low < floor**2:
-        return medians, "no difference shown"
-    return min(medians, quartiles, key=lambda look: look.high / look.low), "no difference shown"
+    certain = looks[0].high / looks[0].low < floor**2
+    return looks[0] if certain else min(looks, key=lambda look: look.high / look.low), "no difference shown"
 
 
-def _looks(a: list[Samples], b: list[Samples], same_session: bool) -> tuple[Look, Look]:
-    """Return both looks. Turns of one session are drawn in pairs: A's and B's neighbours saw the same machine."""
+def _looks(a: list[Samples], b: list[Samples], same_session: bool) -> list[Look]:
+    """Return the looks, the medians' first. Turns of one session are drawn in pairs: neighbours saw the same machine."""
     pairs = min(len(a), len(b))
     if same_session and pairs >= FEWEST_PAIRS:
         a, b = a[:pairs], b[:pairs]
-        drawn = resampling(pairs, SEEDS[0])
-        return _look("medians", a, b, (drawn, drawn), small_number_factor(pairs)), _look(
-            "lower quartiles", a, b, (drawn, drawn), small_number_factor(pairs)
-        )
-    a, b = units(a), units(b)
-    both = resampling(len(a), SEEDS[0]), resampling(len(b), SEEDS[1])
-    factor = small_number_factor(min(len(a), len(b))) * max(likeness_factor(a), likeness_factor(b))
-    return _look("medians", a, b, both, factor), _look("lower quartiles", a, b, both, factor)
+        both = (resampling(pairs, SEEDS[0]),) * 2
+        factor = small_number_factor(pairs)
+    else:
+        a, b = units(a), units(b)
+        both = resampling(len(a), SEEDS[0]), resampling(len(b), SEEDS[1])
+        factor = small_number_factor(min(len(a), len(b))) * max(likeness_factor(a), likeness_factor(b))
+    enough = min(sum(map(len, a)), sum(map(len, b))) >= FEWEST_RUNS
+    return [_look(basis, a, b, both, factor) for basis in SHARES if basis == "medians" or enough]
 
 
 def _look(basis: Basis, a: list[Samples], b: list[Samples], drawn: tuple[Samples, Samples], factor: float) -> Look:

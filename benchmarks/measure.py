@@ -99,6 +99,7 @@ def _pushed(model: Model, plan: Plan, conversation: Conversation) -> dict[str, A
 def _job(plan: Plan, models: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "models": models,
+        "cached": True,
         "protocol": plan.protocol.model_dump(),
         "threads": list(plan.threads),
         "processes": list(plan.processes),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
-from edgenet.errors import InputError
 from edgenet.manifest import FileName, Record
 
 SCHEMA_VERSION = 1
@@ -251,32 +249,3 @@ class BenchmarkRecord(Record):
     environment: EnvironmentRecord
     measurements: Annotated[tuple[MeasurementRecord, ...], Field(min_length=1)]
     warnings: tuple[WarningRecord, ...]
-
-
-class _SourceVersion(BaseModel):
-    schema_version: int = 0
-
-
-def parse_result(content: bytes, name: str) -> BenchmarkRecord:
-    """Parse a result; raise InputError with the first thing that is wrong in it."""
-    try:
-        version = _SourceVersion.model_validate_json(content).schema_version
-        if version != SCHEMA_VERSION:
-            raise InputError(f"{name} has schema_version {version}", allowed=str(SCHEMA_VERSION), mend="measure again")
-        return BenchmarkRecord.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        mend = "name a file that edgenet benchmark --out wrote"
-        raise InputError(f"{name} is not a benchmark result: {place}: {first['msg']}", mend=mend) from error
-
-
-def read_results(path: Path) -> list[tuple[Path, BenchmarkRecord]]:
-    """Return the result in a file, or all in a folder, sorted by name; raise InputError where there is none."""
-    paths = sorted(path.glob(f"*{RESULT_SUFFIX}")) if path.is_dir() else [path]
-    if not paths:
-        raise InputError(f"no *{RESULT_SUFFIX} in {path}", mend="edgenet benchmark MODEL --out DIR writes them")
-    try:
-        return [(found, parse_result(found.read_bytes(), found.name)) for found in paths]
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error

@@ -20,6 +20,7 @@ WARMED_C = 20.0  # first and last runs were on a chip in quite another state
 NEAR_LIMIT_C = 5.0  # thermal zones differ by this much from the spot that the firmware watches
 LITTLE_MEMORY = 0.1  # of the device's memory: below it the system starts to drop and to swap pages
 NO_DELEGATE = "cpu"
+MOST_NODES = 0.9  # XNNPACK leaves the two ops that turn uint8 into int8 and back
 POWER_MEND = "use the board's own power supply (5 V and 3 A or more; 5 A for a Pi 5) and a short, thick cable"
 COOLING_MEND = "add a heat sink or a fan, or a longer --cooldown"
 
@@ -223,11 +224,12 @@ def _delegate_missing(result: BenchmarkRecord) -> Iterator[WarningRecord]:
 def _delegate_partial(result: BenchmarkRecord) -> Iterator[WarningRecord]:
     def found(row: MeasurementRecord) -> str:
         record = row.delegate
-        if not record.applied or record.nodes is None or record.delegated_nodes is None:
+        if not record.applied or not record.nodes or record.delegated_nodes is None or record.partitions is None:
             return ""
-        partitions = "" if record.partitions is None else f" in {_counted(record.partitions, 'partition')}"
-        part = f"{record.delegated_nodes} of {_counted(record.nodes, 'node')}{partitions}"
-        return part if record.delegated_nodes < record.nodes else ""
+        # A file for the Edge TPU holds what that takes as one op: the share of nodes says nothing there.
+        share = 1.0 if record.asked == "edgetpu" else record.delegated_nodes / record.nodes
+        part = f"{record.delegated_nodes} of {record.nodes} nodes in {_counted(record.partitions, 'partition')}"
+        return part if record.partitions > 1 or share < MOST_NODES else ""
 
     yield from _each(Code.DELEGATE_PARTIAL, result, found)
 

@@ -16,6 +16,7 @@ PARTS = (
     "model_runtime",
     "child",
     "processes",
+    "files",
     "session",
     "main",
 )

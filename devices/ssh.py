@@ -91,11 +91,11 @@ class SshDevice:
         folder = self._described().home / "files"
         try:
             digest, size_bytes = file_digest(source), source.stat().st_size
+            if self._cached.get(digest) != size_bytes:
+                Push(self.start, self.address, folder, source, digest, size_bytes, report).run()
+                self._cached[digest] = size_bytes
         except OSError as error:
             raise InputError(f"cannot read {source}: {error.strerror}", mend="name a file") from error
-        if self._cached.get(digest) != size_bytes:
-            Push(self.start, self.address, folder, source, digest, report).run()
-            self._cached[digest] = size_bytes
         return folder / digest
 
     def run(self, arguments: Sequence[str], timeout_s: float, content: bytes = b"") -> Finished:

@@ -44,39 +44,45 @@ class HostKeyCheck(asyncssh.SSHClient):
 async def connect(
     target: Target, through: asyncssh.SSHClientConnection | None = None, jumps: int = 0
 ) -> asyncssh.SSHClientConnection:
-    """Return an open connection.
+    """Return an open connection; it owns the one that it goes `through`.
 
     Raise DeviceLost where the host does not answer, MissingError where it is not known or does not let us in, and
     InputError for a configuration that cannot be used.
     """
     # asyncssh tells commands and the values of SendEnv to whoever logs.
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
-    settings = await read_settings(target)
-    if through is None:
-        through = await _jump(settings, jumps)
-    check = HostKeyCheck()
-    agent = await _open_agent(settings)
-    from_agent = await _agent_keys(agent, settings)
     try:
-        connection = await asyncssh.connect(
-            **settings.arguments,
-            known_hosts=settings.known_hosts,
-            client_keys=[*settings.keys.pairs, *from_agent] or None,
-            client_factory=lambda: check,
-            tunnel=through,
-        )
-    except (asyncssh.Error, OSError, ValueError, asyncio.TimeoutError) as error:
+        settings = await read_settings(target)
+        through = through or await _jump(settings, jumps)
+        connection = await _connect(settings, through)
+    except BaseException:
         if through:
             through.close()
-        raise _explained(
-            error, settings, check, [key.get_comment() or "a key without a name" for key in from_agent]
-        ) from error
+        raise
+    if through:
+        connection.set_tunnel(through)
+    return connection
+
+
+async def _connect(settings: Settings, through: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
+    check = HostKeyCheck()
+    agent = await _open_agent(settings)
+    try:
+        from_agent = await _agent_keys(agent, settings)
+        names = [key.get_comment() or "a key without a name" for key in from_agent]
+        try:
+            return await asyncssh.connect(
+                **settings.arguments,
+                known_hosts=settings.known_hosts,
+                client_keys=[*settings.keys.pairs, *from_agent] or None,
+                client_factory=lambda: check,
+                tunnel=through,
+            )
+        except (asyncssh.Error, OSError, ValueError, asyncio.TimeoutError) as error:
+            raise _explained(error, settings, check, names) from error
     finally:
         if agent:
             agent.close()
-    if through:
-        connection.set_tunnel(through)  # closes with it
-    return connection
 
 
 async def _jump(settings: Settings, jumps: int) -> asyncssh.SSHClientConnection | None:

@@ -31,7 +31,7 @@ LONGEST_LINE_BYTES = 64 << 20
 ERRORS_BYTES = 64 << 10  # the end of the standard error that is kept
 NOISE_BYTES = 64 << 10  # what start files of a login shell print before the program starts
 START_S = 30.0
-END_S = 5.0
+CLOSE_S = 1.0
 STALL_S = 120.0  # a cheap card may write back for half a minute
 UNNAMED_SIGNAL = 127  # the device has a signal that this machine has no number for
 SILENT = "its network or its power was cut, or it restarted; try again when it answers"
@@ -162,7 +162,7 @@ class SshProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its exit status is known, so that nothing of it is left to end."""
+        """Whether it ended as programs do; what it left behind on purpose, a daemon, stays."""
         return self._session.is_closed and self._session.status is not None
 
     @property
@@ -288,7 +288,7 @@ class SshProcess:
     async def _close(self) -> None:
         """Let the channel end by itself, so that its status is known, or close it."""
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._channel.wait_closed(), END_S if self._session.status is not None else 1.0)
+            await asyncio.wait_for(self._channel.wait_closed(), CLOSE_S)
         self._channel.close()
 
 

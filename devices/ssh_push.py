@@ -35,13 +35,12 @@ class Push:
     folder: PurePosixPath
     source: Path
     digest: str
+    size_bytes: int
     report: Report
-    size_bytes: int = 0
     begun_bytes: int = 0  # what was there when the last try began
 
     def run(self) -> None:
         """Bring it there; raise DeviceLost, DeviceFull, MissingError, InputError."""
-        self.size_bytes = self.source.stat().st_size
         changed = False
         failures = 0
         while True:

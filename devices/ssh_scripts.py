@@ -32,7 +32,10 @@ exec sh -c 'printf "%s %s\\n" "${MARK}" "$$" && printf "%s\\n" "${MARK}" >&2 && 
 KILL = f"""mark={MARK}=$1; shift
 left() {{
   if [ -d /proc/self ]; then
-    for file in $(grep -lsF "$mark" /proc/[0-9]*/environ); do file=${{file#/proc/}}; echo "${{file%/environ}}"; done
+    # busybox's grep stops at a NUL
+    for place in /proc/[0-9]*; do
+      {{ tr '\\000' '\\n' | grep -qF "$mark"; }} <"$place/environ" && echo "${{place#/proc/}}"
+    done 2>/dev/null
   else
     for group; do kill -s 0 -- "-$group" 2>/dev/null && echo "-$group"; done
   fi
@@ -40,7 +43,7 @@ left() {{
 for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
   found=$(left "$@")
   [ -n "$found" ] || exit 0
-  case $round in 1) kill -s TERM -- $found ;; [2-9]) ;; *) kill -s KILL -- $found ;; esac 2>/dev/null
+  case $round in 1) kill -s TERM -- $found ;; [2-6]) ;; *) kill -s KILL -- $found ;; esac 2>/dev/null
   sleep 0.1 2>/dev/null || sleep 1
 done
 exit 1

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import edgenet
-from benchmarks.result import BenchmarkRecord, read_results
+from benchmarks.read import read_results
+from benchmarks.result import BenchmarkRecord
 from converters import conversion
 from edgenet.errors import GateFailed, InputError
 from edgenet.progress import silent

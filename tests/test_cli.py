@@ -26,6 +26,9 @@ EXAMPLES = {
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
+    "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
+    "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
+    "report": ["report", "results"],
 }
 
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)
@@ -60,7 +63,8 @@ def json_outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome
     folder = tmp_path_factory.mktemp("examples")
     outcomes = {}
     for verb, arguments in EXAMPLES.items():
-        done = _python("-m", "edgenet", *arguments, "--json", folder=folder)
+        words = [str(next(folder.glob(word))) if "*" in word else word for word in arguments]
+        done = _python("-m", "edgenet", *words, "--json", folder=folder)
         outcomes[verb] = Outcome(done.returncode, done.stdout, done.stderr)
     return outcomes
 

@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # README's commands call a folder of the user's own photos `photos`.
 PHOTOS = ROOT.parent / "shared" / "data" / "imagenet-sample"
 TIMEOUT_S = 300
-MEASURES = ("convert", "quantize", "verify")
+MEASURES = ("convert", "quantize", "verify", "benchmark", "compare", "report")
 NUMBER, LAYER = re.compile(r"\b\d+(\.\d+)?(e-\d+)?\b|\bequal\b"), re.compile(r"\S+ \(#\)")
 
 
@@ -66,10 +66,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.command)
 def test_command_runs_and_prints_what_is_shown(example: Example, folder: Path) -> None:
-    words = shlex.split(example.command)
+    words = [name for word in shlex.split(example.command) for name in _expanded(word, folder)]
     if "photos" in example.command and not PHOTOS.is_dir():
         pytest.skip("needs real photos at ../shared/data/imagenet-sample")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    home = {"XDG_CACHE_HOME": str(folder / ".cache"), "XDG_CONFIG_HOME": str(folder / ".config")}
+    environment = {**os.environ, **home, "PYTHONPATH": str(ROOT)}
     environment.pop("COLUMNS", None)
     done = subprocess.run(
         [sys.executable, "-m", "edgenet", *words[1:]],
@@ -89,6 +90,11 @@ def test_command_runs_and_prints_what_is_shown(example: Example, folder: Path) -
     if shown:
         pattern = re.escape(shown).replace(re.escape("..."), ".*")
         assert re.fullmatch(pattern, printed, re.DOTALL), printed
+
+
+def _expanded(word: str, folder: Path) -> list[str]:
+    """Return the names that a shell makes of a word with a *."""
+    return sorted(str(path.relative_to(folder)) for path in folder.glob(word)) if "*" in word else [word]
 
 
 def _without_figures(text: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.on_device.child import child_main
+from devices.on_device.files import forget_unused
 from devices.on_device.governor import GovernorError
 from devices.on_device.lock import DeviceBusy, take_lock
 from devices.on_device.processes import SessionFailed
@@ -84,6 +85,7 @@ def serve(home: Path, owner: str) -> int:
         host.emit("busy", owner=busy.owner, age_s=busy.age_s)
         return BUSY
     try:
+        forget_unused(home / "files")
         host.emit("ready", version=1)
         while True:
             job = host.command()["job"]
@@ -141,6 +143,7 @@ def _job(arguments: argparse.Namespace) -> dict[str, Any]:
         "processes": [1],
         "batches": [1],
         "affinity": [],
+        "cached": False,
         "fix_governor": arguments.fix_governor,
         "timeout_s": 120.0,
         "protocol": {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.on_device.board import board_facts
+from devices.on_device.files import check_content, mark_used
 from devices.on_device.governor import Governors
 from devices.on_device.processes import MeasuringProcess, SessionFailed
 from devices.on_device.state import StateReader
@@ -40,6 +40,9 @@ class Session:
         started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         for model in self._job["models"]:
             check_content(model)
+        if self._job["cached"]:
+            for model in self._job["models"]:
+                mark_used(model)
         self._governors.restore_left_over()
         try:
             if self._job["fix_governor"]:
@@ -194,17 +197,6 @@ class Session:
             self._emit("cool down", int(pause_s - (ends_s - time.monotonic())), int(pause_s))
             self._attend()
             time.sleep(min(0.5, max(0.0, ends_s - time.monotonic())))
-
-
-def check_content(model: dict[str, Any]) -> None:
-    """Check a pushed file by its SHA-256; remove it and raise SessionFailed where it is not what was sent."""
-    path = Path(model["path"])
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if digest.hexdigest() != model["sha256"]:
-        raise SessionFailed("file", "{} is not the file that was sent (sha256 differs): {}".format(model["name"], path))
 
 
 def _step(setting: dict[str, Any]) -> str:

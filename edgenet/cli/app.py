@@ -31,6 +31,7 @@ VERBS = {
     "quantize": Verb("edgenet.cli.quantize", "Write a float .tflite file of any origin in smaller precisions."),
     "verify": Verb("edgenet.cli.verify", "Hold files against their float network, on photos, with gates."),
     "benchmark": Verb("edgenet.cli.benchmark", "Measure the latency of files on this machine, a board or a phone."),
+    "compare": Verb("edgenet.cli.compare", "Tell whether one result is faster or slower than another, beyond noise."),
     "report": Verb("edgenet.cli.report", "Write benchmark results as one HTML page, and as CSV."),
     "devices": Group("edgenet.cli.devices", "List, check and prepare the devices to measure on."),
     "doctor": Verb("edgenet.cli.doctor", "Show what is installed here, and how to get what is not."),

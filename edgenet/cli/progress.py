@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+# Steps that count bytes, and those that count to 100 %; all others count things.
+BYTE_STEPS, PERCENT_STEPS = ("copying ", "downloading "), ("measure",)
+MB = 1_000_000
+
+
 class StepProgress:
     """Show the steps of a long command; to be called as an `edgenet.progress.Report`."""
 
@@ -40,18 +45,34 @@ class StepProgress:
         if self._bars is None:
             if step not in self._said:
                 self._said.add(step)
-                say(f"{step} ..." if total <= 1 else f"{step} ({total}) ...")
+                say(f"{step}{_amount(step, total)} ...")
             return
         if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step, total=total)
-        self._bars.update(self._tasks[step], completed=done)
+            self._tasks[step] = self._bars.add_task(step, total=total, amount="")
+        self._bars.update(self._tasks[step], completed=done, amount=_of(step, done, total))
+
+
+def _amount(step: str, total: int) -> str:
+    """Return how much a step is to do, in brackets, where that is worth saying."""
+    if total <= 1 or step.startswith(PERCENT_STEPS):
+        return ""
+    return f" ({total / MB:.1f} MB)" if step.startswith(BYTE_STEPS) else f" ({total})"
+
+
+def _of(step: str, done: int, total: int) -> str:
+    if step.startswith(BYTE_STEPS):
+        return f"{done / MB:.1f}/{total / MB:.1f} MB"
+    if step.startswith(PERCENT_STEPS):
+        return f"{100 * done // max(1, total)} %"
+    return f"{done}/{total or '?'}"
 
 
 def _bars() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    amount = TextColumn("{task.fields[amount]:>12}")
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), amount, TimeElapsedColumn())
     # A descriptor of its own: while native code is kept quiet, descriptor 2 leads nowhere.
     terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
     return Progress(*columns, console=Console(file=terminal, highlight=False))

@@ -33,7 +33,7 @@ def command(results: ResultsPath, out: PagePath = None, csv: CsvPath = None, as_
     edgenet report results
     """
     from benchmarks.page import write_page
-    from benchmarks.result import read_results
+    from benchmarks.read import read_results
     from benchmarks.table import summary_rows, write_csv
 
     page = out or (results if results.is_dir() else results.parent) / "report.html"

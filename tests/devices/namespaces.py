@@ -93,3 +93,15 @@ def end(process: subprocess.Popen[bytes], timeout_s: float = 10) -> None:
         if time.monotonic() > end_s:
             raise RuntimeError(f"still running after SIGKILL: {left}")
         time.sleep(0.02)
+
+
+def run(command: Sequence[str], log: Path) -> None:
+    """Run a command made by `as_root` to its end, and leave nothing of it running; raise RuntimeError if it fails."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        status = process.wait()
+    finally:
+        end(process)
+    if status:
+        raise RuntimeError(f"{command[-1]} failed: {log.read_text(errors='replace')[-2000:]}")

@@ -72,17 +72,8 @@ class Sshd:
     def start(self) -> None:
         """Listen on the port; raise RuntimeError with the log's end if sshd does not."""
         # With the tests gone, however they went, sshd goes too.
-        command = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            _program(),
-            "-D",
-            "-E",
-            str(self.log),
-            "-f",
-            str(self.configuration),
-        ]
+        program = [_program(), "-D", "-E", str(self.log), "-f", str(self.configuration)]
+        command = ["setpriv", "--pdeathsig", "KILL", *program]
         if self.disk_bytes:
             home = shlex.quote(str(self.home))
             mount = f"mount -t tmpfs -o size={self.disk_bytes},mode=700 tmpfs {home}"

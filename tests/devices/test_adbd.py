@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.devices.adbd import Adbd, adbd, missing
+from tests.devices.namespaces import ROOT
+from tests.devices.processes import descendants, is_alive
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 FIVE_MB = 5_000_000
@@ -168,3 +171,22 @@ def test_a_phone_that_was_not_told_yes_and_commands_of_its_own(tmp_path: Path) -
     with adbd(tmp_path / "own", commands=own, without=("sha256sum",), visible=(tmp_path,)) as device:
         answer = device.adb("shell", f"uname -m; command -v sha256sum || echo none; ls -d {tmp_path}")
         assert answer.stdout.decode().splitlines() == ["aarch64", "none", str(tmp_path)]
+
+
+def test_nothing_outlives_a_tester_that_is_killed(tmp_path: Path) -> None:
+    program = f"""
+from pathlib import Path
+from tests.devices.adbd import adbd
+with adbd(Path({str(tmp_path)!r})) as device:
+    device.adb("shell", "nohup setsid sleep 305 >/dev/null 2>&1 </dev/null &")
+    print("up", flush=True)
+    input()
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tester:
+        assert tester.stdout is not None
+        assert tester.stdout.readline() == "up\n"
+        started = descendants(tester.pid)
+        assert len(started) >= 4  # the adb server, the namespace's maker, its first process, what serves adb
+        tester.kill()
+    wait_until(lambda: not any(is_alive(process) for process in started))

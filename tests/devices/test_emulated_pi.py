@@ -17,7 +17,8 @@ from converters.runtime import Runner, decode, encode_pixels
 from edgenet.precision import Precision, default_io
 from edgenet.progress import silent
 from tests.devices.cutting_proxy import cutting_proxy
-from tests.devices.emulated_pi import ARCHITECTURES, Pi, emulated_pi, missing
+from tests.devices.emulated_pi import Pi, emulated_pi, missing
+from tests.devices.pi_root import ARCHITECTURES
 from tests.devices.processes import wait_for_greeting
 from tests.networks import pictures, small_variant
 

@@ -205,7 +205,7 @@ class Served:
         }  # fmt: skip
         job = {
             "models": [model], "protocol": {**QUICK, **changes.pop("protocol", {})}, "threads": [1], "processes": [1],  # type: ignore[dict-item]  # a dict
-            "batches": [1], "affinity": [], "fix_governor": False, "timeout_s": 60.0, **changes,
+            "batches": [1], "affinity": [], "cached": False, "fix_governor": False, "timeout_s": 60.0, **changes,
         }  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": "measure", "job": job}) + "\n")
@@ -277,6 +277,20 @@ def test_a_damaged_file_is_refused(served: Served) -> None:
         assert served.read()["kind"] == "file"
     finally:
         path.write_bytes(content)
+
+
+def test_files_that_nobody_used_for_two_weeks_are_forgotten(folder: Path, tmp_path: Path) -> None:
+    files = tmp_path / "home" / "files"
+    files.mkdir(parents=True)
+    for name, age_days in (("old", 15), ("old.part", 15), ("new", 13)):
+        (files / name).write_bytes(b"content")
+        os.utime(files / name, (time.time() - age_days * 86400,) * 2)
+    shutil.copy(folder / "runner.py", tmp_path)
+    served = Served(tmp_path)
+    assert served.read()["event"] == "ready"
+    assert [path.name for path in files.iterdir()] == ["new"]
+    served.process.kill()
+    served.process.communicate()
 
 
 def test_a_second_session_is_told_whose_the_first_is(served: Served) -> None:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -16,10 +18,11 @@ import pytest
 from devices.address import Address, parse
 from devices.inventory import Entry
 from devices.ssh import SshDevice
-from devices.ssh_scripts import LONGEST_COMMAND
+from devices.ssh_scripts import GO, LONGEST_COMMAND, command
 from edgenet.errors import EdgenetError, InputError, MissingError
 from edgenet.progress import silent
 from tests.devices.cutting_proxy import cutting_proxy
+from tests.devices.ssh_user import until, users_home
 from tests.devices.sshd import Sshd, jump_host, missing, sshd
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -64,14 +67,6 @@ def device(configuration: Path) -> Iterator[SshDevice]:
     device = SshDevice(parse("ssh://device"))
     yield device
     device.clean_up()
-
-
-def users_home(folder: Path, ssh_config: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (folder / ".ssh").mkdir(parents=True)
-    (folder / ".ssh" / "config").write_text(ssh_config)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    return folder / ".ssh" / "config"
 
 
 def mode_of(path: Path) -> int:
@@ -154,6 +149,23 @@ def test_arguments_arrive_as_they_are(device: SshDevice) -> None:
     assert not Path("/tmp/never").exists()
 
 
+LOGIN_SHELLS = {
+    **{name: [name] for name in ("sh", "dash", "bash", "zsh", "mksh", "ksh", "fish", "tcsh", "csh")},
+    "busybox": ["busybox", "sh"],
+}
+
+
+@pytest.mark.parametrize("shell", LOGIN_SHELLS.values(), ids=LOGIN_SHELLS)
+def test_arguments_pass_any_login_shell(shell: list[str]) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"not installed: {shell[0]}")
+    text = command("mark", [sys.executable, "-c", SAY_ARGUMENTS, *HOSTILE])
+    answer = subprocess.run([*shell, "-c", text], input=f"{GO}\n", capture_output=True, text=True, check=True)
+    said, arguments = answer.stdout.split("\n", 1)
+    assert said.startswith("mark ")
+    assert json.loads(arguments) == HOSTILE
+
+
 IMPOSSIBLE = {
     "nothing": [],
     "no name": [""],
@@ -214,10 +226,7 @@ def test_kill_ends_all_that_was_started(server: Sshd, device: SshDevice) -> None
     assert next(process.lines(5)) == "up"
     device.start(["sleep", "304"])
     process.kill()
-    end_s = time.monotonic() + 5
-    while (running := server.running()) != ["sleep 304"] and time.monotonic() < end_s:
-        time.sleep(0.02)
-    assert running == ["sleep 304"]
+    until(lambda: server.running() == ["sleep 304"])
     process.kill()
     device.clean_up()
     assert server.wait_until_idle() == []
@@ -314,6 +323,11 @@ def test_through_a_jump_host(server: Sshd, tmp_path: Path, monkeypatch: pytest.M
         device = SshDevice(parse("ssh://device"))
         assert device.describe().home == PurePosixPath(server.home / ".cache" / "edgenet")
         assert f"127.0.0.1 port {server.port}" in jump.log.read_text()
+        device.clean_up()
+        jump.known_hosts.write_text("")
+        with pytest.raises(MissingError, match=f"host key of 127.0.0.1 port {jump.port} is not in") as caught:
+            device.describe()
+        assert "`ssh jump` once" in caught.value.mend
         device.clean_up()
 
 
