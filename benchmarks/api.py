@@ -14,6 +14,7 @@ from benchmarks.protocol import parse_protocol
 from benchmarks.read import read_results
 from benchmarks.result import BenchmarkRecord
 from devices.open import binary_of, open_device
+from edgenet.atomic import make_folder
 from edgenet.errors import InputError
 from edgenet.progress import Report, silent
 
@@ -55,6 +56,8 @@ def benchmark(
         fix_governor=fix_governor,
         timeout_s=timeout_s,
     )
+    if out is not None:
+        make_folder(Path(out))
     results = measure(open_device(device), device, plan, ("edgenet.benchmark",), report, binary or binary_of(device))
     if out is not None:
         write_results(results, Path(out))

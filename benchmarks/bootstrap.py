@@ -16,7 +16,7 @@ from benchmarks.result import BlockRecord
 
 Samples = NDArray[np.float64]  # [N] seconds
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 LOW, HIGH = 0.025, 0.975  # a two-sided 95 % interval
 Z_95 = 1.959963984540054  # the normal distribution's quantile at HIGH
 FEWEST_UNITS = 8  # fewer blocks than this are cut in pieces
@@ -37,6 +37,14 @@ def turns(blocks: Sequence[BlockRecord]) -> list[Samples]:
         for turn, block in zip(together, own, strict=False):
             turn.extend(block.samples_s)
     return [np.array(turn) for turn in together if turn]
+
+
+def turn_starts_s(blocks: Sequence[BlockRecord]) -> list[float]:
+    """Return when each turn began: the blocks of the process that has most."""
+    by_process: dict[int, list[float]] = {}
+    for block in blocks:
+        by_process.setdefault(block.process, []).append(block.start_s)
+    return max(map(sorted, by_process.values()), key=len)
 
 
 def units(parts: Sequence[Samples]) -> list[Samples]:

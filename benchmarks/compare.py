@@ -22,10 +22,12 @@ from benchmarks.bootstrap import (
     resampled_quantiles,
     resampling,
     small_number_factor,
+    turn_starts_s,
     turns,
     units,
 )
 from benchmarks.result import BenchmarkRecord, MeasurementRecord, Setting
+from benchmarks.statistics import FEWEST_FOR_INTERVAL, median_slope
 from benchmarks.table import setting_text
 from edgenet.errors import InputError
 
@@ -38,7 +40,7 @@ FEWEST_RUNS = 100  # from which on ten runs lie below a 10th percentile; with fe
 # With fewer pairs the bootstrap has too little to draw from (4^4 = 256 resamples), and the turns are cut in pieces.
 FEWEST_PAIRS = 4
 # A verdict needs more than this besides the interval, for these differences are not in it:
-# one file loaded twice is up to 2.7 % faster than itself, by where its memory happens to lie (48 sessions, lite0);
+# one file loaded twice is up to 2.7 % faster than itself, by where its memory happens to lie (lite0 on x86);
 SAME_SESSION_FLOOR = 1.03
 # from one day to the next MLPerf Mobile's audit takes a result for repeated that comes within 5 %.
 OTHER_SESSION_FLOOR = 1.05
@@ -179,8 +181,15 @@ def _notes(a: BenchmarkRecord, b: BenchmarkRecord) -> Iterator[str]:
 
 
 def _comparison(a: MeasurementRecord, b: MeasurementRecord, same_session: bool, notes: tuple[str, ...]) -> Comparison:
+    fewest = min(a.statistics.count, b.statistics.count)
+    if fewest < FEWEST_FOR_INTERVAL:
+        raise InputError(
+            f"{fewest} runs with {setting_text(a.setting)} are too few to compare",
+            allowed=f"{FEWEST_FOR_INTERVAL} or more",
+            mend="measure longer, with --protocol standard",
+        )
     floor = SAME_SESSION_FLOOR if same_session else OTHER_SESSION_FLOOR
-    looks = _looks(turns(a.blocks), turns(b.blocks), same_session)
+    looks = _looks(a, b, same_session)
     look, verdict = _decide(looks, floor) if same_session else (looks[-1], looks[-1].verdict(floor))
     own = [f"delegates differ: {a.setting.delegate} and {b.setting.delegate}"] if a.setting != b.setting else []
     medians = looks[0]
@@ -214,19 +223,35 @@ def _decide(looks: list[Look], floor: float) -> tuple[Look, Verdict]:
     return looks[0] if certain else min(looks, key=lambda look: look.high / look.low), "no difference shown"
 
 
-def _looks(a: list[Samples], b: list[Samples], same_session: bool) -> list[Look]:
-    """Return the looks, the medians' first. Turns of one session are drawn in pairs: neighbours saw the same machine."""
-    pairs = min(len(a), len(b))
+def _looks(a: MeasurementRecord, b: MeasurementRecord, same_session: bool) -> list[Look]:
+    """Return the looks, the medians' first; within a session turns are drawn in pairs: neighbours saw one machine."""
+    ours, theirs = turns(a.blocks), turns(b.blocks)
+    pairs = min(len(ours), len(theirs))
     if same_session and pairs >= FEWEST_PAIRS:
-        a, b = a[:pairs], b[:pairs]
-        both = (resampling(pairs, SEEDS[0]),) * 2
+        ours, theirs = _without_drift(ours[:pairs], theirs[:pairs], turn_starts_s(a.blocks), turn_starts_s(b.blocks))
+        drawn = (resampling(pairs, SEEDS[0]),) * 2
         factor = small_number_factor(pairs)
     else:
-        a, b = units(a), units(b)
-        both = resampling(len(a), SEEDS[0]), resampling(len(b), SEEDS[1])
-        factor = small_number_factor(min(len(a), len(b))) * max(likeness_factor(a), likeness_factor(b))
-    enough = min(sum(map(len, a)), sum(map(len, b))) >= FEWEST_RUNS
-    return [_look(basis, a, b, both, factor) for basis in SHARES if basis == "medians" or enough]
+        ours, theirs = units(ours), units(theirs)
+        drawn = resampling(len(ours), SEEDS[0]), resampling(len(theirs), SEEDS[1])
+        factor = small_number_factor(min(len(ours), len(theirs))) * max(likeness_factor(ours), likeness_factor(theirs))
+    enough = min(a.statistics.count, b.statistics.count) >= FEWEST_RUNS
+    return [_look(basis, ours, theirs, drawn, factor) for basis in SHARES if basis == "medians" or enough]
+
+
+def _without_drift(
+    a: list[Samples], b: list[Samples], a_starts_s: list[float], b_starts_s: list[float]
+) -> tuple[list[Samples], list[Samples]]:
+    """Return the turns without the trend that both share: B's turns come after A's, so a drift would count against B.
+
+    The trend is the slope by Theil and Sen of the logarithms of the turns' medians, each side about its own middle.
+    """
+    logs = [np.log([np.median(turn) for turn in side]) for side in (a, b)]
+    starts_s = np.concatenate([a_starts_s[: len(a)], b_starts_s[: len(b)]])
+    slope = median_slope(starts_s, np.concatenate([side - np.median(side) for side in logs]))
+    steady = np.exp(-slope * (starts_s - starts_s.mean()))
+    scaled = [turn * scale for turn, scale in zip([*a, *b], steady, strict=True)]
+    return scaled[: len(a)], scaled[len(a) :]
 
 
 def _look(basis: Basis, a: list[Samples], b: list[Samples], drawn: tuple[Samples, Samples], factor: float) -> Look:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import re
 
-from benchmarks.binary_measure import WARMUP_RUNS, WARMUP_S, BinaryMeasurement, BinarySession
+from benchmarks.binary_measure import BinaryMeasurement, BinarySession
 from benchmarks.plan import Plan
+from benchmarks.protocol import BINARY_WARMUP_RUNS, BINARY_WARMUP_S
 from benchmarks.result import EnvironmentRecord, RuntimeRecord, Setting
 from benchmarks.runner_document import RunnerBoard, RunnerDocument, RunnerMeasurement, RunnerModel, RunnerOp
 from devices.base import Description
 from devices.benchmark_binary import BenchmarkBinary
-from edgenet.weights.cache import file_digest
 
 
 def to_document(
@@ -20,9 +20,9 @@ def to_document(
     return RunnerDocument(
         schema_version=1,
         kind="runner",
-        started_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        started_at=session.started_at,
         board=_board(session, description),
-        protocol=plan.protocol.model_copy(update={"warmup_runs": WARMUP_RUNS, "warmup_s": WARMUP_S}),
+        protocol=session.protocol,
         environment=EnvironmentRecord(
             before=session.before, after=session.after, during=tuple(session.during), usb={}, power_source=None
         ),
@@ -32,15 +32,15 @@ def to_document(
 
 
 def _board(session: BinarySession, description: Description) -> RunnerBoard:
-    facts = description.facts
+    facts, cores = description.facts, description.facts.get("cores", "")
     return RunnerBoard(
         host=description.host,
         model=facts.get("model", ""),
         soc=facts.get("soc", ""),
         processor="",
         machine=description.machine,
-        cores=int(facts.get("cores", "0")),
-        memory_bytes=session.before.memory_available_bytes or 0,
+        cores=int(cores) if re.fullmatch("[0-9]{1,4}", cores) else 0,
+        memory_bytes=session.memory_bytes,
         system=f"Android {facts['android']}" if "android" in facts else description.system,
         kernel=facts.get("kernel", ""),
         emulated_by=facts.get("emulated", ""),
@@ -51,8 +51,8 @@ def _model(row: BinaryMeasurement, binary: BenchmarkBinary) -> RunnerModel:
     return RunnerModel(
         name=row.model.label,
         path=str(row.path),
-        sha256=file_digest(row.model.path),
-        size_bytes=row.model.path.stat().st_size,
+        sha256=row.path.name,
+        size_bytes=row.size_bytes,
         format=row.model.format,
         golden=str(row.model.golden or ""),
         delegate=row.delegate.asked,
@@ -68,11 +68,11 @@ def _measurement(row: BinaryMeasurement, plan: Plan) -> RunnerMeasurement:
         setting=Setting(threads=row.threads, processes=1, batch=1, affinity=plan.affinity, delegate=row.delegate.asked),
         delegate=row.delegate,
         cold_starts=row.cold_starts,
-        warmup_runs=WARMUP_RUNS,
-        warmup_s=WARMUP_S,
+        warmup_runs=BINARY_WARMUP_RUNS,
+        warmup_s=BINARY_WARMUP_S,
         blocks=tuple(row.blocks),
         memory=None,
         golden=row.golden,
         ops=tuple(RunnerOp(name=op.name, kind=op.kind, mean_s=op.mean_s) for op in row.ops),
-        ops_note="" if row.ops else "this benchmark_model printed no profile",
+        ops_note=row.ops_note,
     )

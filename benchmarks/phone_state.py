@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from benchmarks.result import SnapshotRecord
 from devices.base import Device
+from devices.on_device.board import memory_bytes
 from devices.on_device.state import StateReader
+from devices.plain_text import plain
+from edgenet.errors import InputError
 
 ANSWER_S = 30.0
 MOST_FILES, LONGEST_CHARACTERS = 500, 4096
@@ -21,33 +25,45 @@ for file in /sys/devices/system/cpu/cpufreq/policy*/scaling_governor \\
 done
 exit 0
 """
+ASKED = re.compile(
+    r"/(sys/devices/system/cpu/cpufreq/policy[0-9]{1,4}/(scaling_governor|scaling_cur_freq|cpuinfo_max_freq)"
+    r"|sys/class/thermal/thermal_zone[0-9]{1,4}/(type|temp)|proc/(meminfo|loadavg))"
+)
 
 
 class PhoneState:
-    """Takes snapshots of a device; times are since `started_s` on this machine's monotonic clock."""
+    """Takes snapshots of a device; times are since `started_s` on this machine's monotonic clock.
+
+    `memory_bytes` is all of its memory as the last snapshot tells it, 0 where none does.
+    """
 
     def __init__(self, device: Device, started_s: float) -> None:
         self._device, self._started_s = device, started_s
+        self.memory_bytes = 0
 
     def snapshot(self) -> SnapshotRecord:
-        """Return the device's state now."""
+        """Return the device's state now; raise InputError where it says what cannot be."""
         at_s = time.monotonic() - self._started_s
         words = self._device.run(["sh", "-c", SCRIPT], ANSWER_S).stdout.split("\0")
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             for name, content in list(zip(words[::2], words[1::2], strict=False))[:MOST_FILES]:
-                _copy(root, name, content)
-            state = StateReader(root, time.perf_counter()).snapshot(throttling=False)
-        return SnapshotRecord.model_validate({**_tuples(state), "at_s": at_s})
+                if ASKED.fullmatch(name):
+                    _copy(root / name[1:], content)
+            try:
+                state = StateReader(root, time.perf_counter()).snapshot(throttling=False)
+                self.memory_bytes = memory_bytes(root, "MemTotal") or 0
+                return SnapshotRecord.model_validate({**_tuples(state), "at_s": at_s})
+            except (ValueError, IndexError) as error:  # pydantic's ValidationError is a ValueError
+                raise InputError(
+                    f"{self._device.address} tells of its state what cannot be: {plain(str(error), 200)}",
+                    mend="see /proc/meminfo, /proc/loadavg and /sys/class/thermal there",
+                ) from error
 
 
-def _copy(root: Path, name: str, content: str) -> None:
-    """Write a file of the device below `root`; what is not a plain place in /sys or /proc is left out."""
-    path = PurePosixPath(name)
-    if path.parts[:2] in (("/", "sys"), ("/", "proc")) and ".." not in path.parts and name.isprintable():
-        target = root.joinpath(*path.parts[1:])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content[:LONGEST_CHARACTERS], encoding="utf-8")
+def _copy(target: Path, content: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(content[:LONGEST_CHARACTERS], encoding="utf-8")
 
 
 def _tuples(state: dict[str, object]) -> dict[str, object]:

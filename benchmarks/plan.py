@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
 from benchmarks.result import ProtocolRecord
-from edgenet.artifact import MANIFEST_SUFFIX, MODEL_SUFFIX, find_artifacts
+from edgenet.artifact import MANIFEST_SUFFIX, MODEL_SUFFIX, find_artifacts, read_manifest
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest
 
 ONNX_SUFFIX = ".onnx"
 TFLITE_MAGIC = b"TFL3"  # at byte 4: the flatbuffer's file identifier
+SHORTEST_TIMEOUT_S = 1.0
 DEFAULT_DELEGATE = {"tflite": "xnnpack", "onnx": "cpu"}
 
 
@@ -42,6 +44,16 @@ class Plan:
     fix_governor: bool
     timeout_s: float  # of one answer of the runtime: a load, a block of runs
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured; raise InputError."""
+        for name, values in (("threads", self.threads), ("processes", self.processes), ("batches", self.batches)):
+            if not values or min(values) < 1 or len(set(values)) < len(values):
+                raise InputError(f"{name} cannot be {list(values)}", allowed="whole numbers from 1 on, each once")
+        if min(self.affinity, default=0) < 0:
+            raise InputError(f"affinity cannot be {list(self.affinity)}", allowed="numbers of cores, from 0 on")
+        if not self.timeout_s >= SHORTEST_TIMEOUT_S:
+            raise InputError(f"the timeout cannot be {self.timeout_s:g} s", allowed=f"{SHORTEST_TIMEOUT_S:g} s or more")
+
     def delegate_of(self, model: Model) -> str:
         """Return the delegate that a model is run with."""
         return self.delegate or DEFAULT_DELEGATE[model.format]
@@ -53,25 +65,38 @@ def find_models(paths: tuple[Path, ...]) -> tuple[Model, ...]:
     A file that has a manifest is held against it; one without is measured all the same, unchecked.
     """
     found = [model for path in paths for model in _models_of(path)]
-    taken: Counter[str] = Counter()
     names = Counter(path.name for path, *_ in found)
-    models = []
+    models: list[Model] = []
     for path, kind, manifest, golden in found:
-        label = f"{path.absolute().parent.name}-{path.name}" if names[path.name] > 1 else path.name
-        taken[label] += 1
-        if taken[label] > 1:
-            label = f"{Path(label).stem}-{taken[label]}{path.suffix}"
+        folder = path.absolute().parent.name if names[path.name] > 1 else ""
+        label = _unlike(f"{folder}-{path.name}" if folder else path.name, {model.label for model in models})
         models.append(Model(path, label, kind, manifest, golden))
     return tuple(models)
+
+
+def _unlike(name: str, taken: set[str]) -> str:
+    """Return a printable name that is none of those that are taken, with a number where it has to be."""
+    name = "".join(letter if letter.isprintable() else "_" for letter in name)
+    numbered = (f"{Path(name).stem}-{number}{Path(name).suffix}" for number in count(2))
+    return next(label for label in chain([name], numbered) if label not in taken)
 
 
 Found = tuple[Path, Literal["tflite", "onnx"], Manifest | None, Path | None]
 
 
 def _models_of(path: Path) -> list[Found]:
-    if path.is_dir() or path.name.endswith(MANIFEST_SUFFIX) or path.with_name(path.stem + MANIFEST_SUFFIX).exists():
+    if path.is_dir() or path.name.endswith(MANIFEST_SUFFIX) or _has_manifest(path):
         return [_artifact_row(row.path, row.manifest) for row in find_artifacts(path)]
     return [(path, _format_of(path), None, None)]
+
+
+def _has_manifest(path: Path) -> bool:
+    """Say whether a manifest of this stem is beside a file; lite0.tflite's is none of lite0.onnx."""
+    manifest = path.with_name(path.stem + MANIFEST_SUFFIX)
+    if not manifest.exists():
+        return False
+    file = Path(read_manifest(manifest).file)
+    return file.stem != path.stem or file.suffix == path.suffix
 
 
 def _artifact_row(path: Path, manifest: Manifest) -> Found:
@@ -84,11 +109,13 @@ def _artifact_row(path: Path, manifest: Manifest) -> Found:
 
 
 def _format_of(path: Path) -> Literal["tflite", "onnx"]:
+    allowed = f"{MODEL_SUFFIX} or {ONNX_SUFFIX} files, or folders of artifacts"
+    if path.exists() and not path.is_file():  # of a pipe nothing would be left to send
+        raise InputError(f"{path} is no file", allowed=allowed)
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        allowed = f"{MODEL_SUFFIX} or {ONNX_SUFFIX} files, or folders of artifacts"
         raise InputError(f"cannot read {path}: {error.strerror}", allowed=allowed) from error
     if head[4:] == TFLITE_MAGIC:
         return "tflite"

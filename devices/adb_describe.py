@@ -46,7 +46,7 @@ say machine "$(uname -m)"
 say kernel "$(uname -r)"
 say node "$(uname -n)"
 say cores "$(nproc 2>/dev/null || grep -c ^processor /proc/cpuinfo)"
-[ -r /proc/device-tree/model ] && say board "$(tr -d '\\000' < /proc/device-tree/model)"
+[ -r /sys/firmware/devicetree/base/model ] && say board "$(tr -d '\\000' < /sys/firmware/devicetree/base/model)"
 for python in "$@"; do
     v=$("$python" -c 'import sys, platform; print("%d.%d" % sys.version_info[:2], *platform.libc_ver())' \\
         2>/dev/null </dev/null) || continue

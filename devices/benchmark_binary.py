@@ -8,6 +8,7 @@ process (load, warm-up) every few runs.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,21 @@ from edgenet.weights.cache import file_digest
 
 ANSWER_S = 30.0
 START_S = 120.0  # loading, and the runs that were begun when the time was up
+# What `infer` asks with; those of TensorFlow before 2.14 do not know the last one.
+ANSWER_FLAGS = frozenset({"--input_layer", "--input_layer_shape", "--input_layer_value_files", "--output_filepath"})
+# What `profile` asks with: a binary without one of them tells less, and what it tells is right.
+PROFILE_FLAGS = frozenset({"--enable_op_profiling", "--report_peak_memory_footprint"})
 SHELLS_SIGNALS = {-4: "an instruction that its processor lacks", -6: "an assertion", -9: "killed", -11: "a bad address"}
+
+
+class FlagsUnknown(InputError):
+    """A benchmark_model does not know flags, `names`, and went on without them."""
+
+    def __init__(self, binary: str, flags: str) -> None:
+        self.names = _names(flags)
+        super().__init__(
+            f"{binary} does not know {plain(flags)} and went on without", mend="take a newer benchmark_model"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ def measure(
 def profile(device: Device, binary: BenchmarkBinary, model: PurePosixPath, setting: BinarySetting) -> BinaryReport:
     """Run a model once with the profile of its ops and the peak of memory, which disturb the times that it prints."""
     extra = ["--enable_op_profiling=true", "--report_peak_memory_footprint=true"]
-    return run_once(device, binary, [*flags(model, setting), *extra], setting)
+    return run_once(device, binary, [*flags(model, setting), *extra], setting, PROFILE_FLAGS)
 
 
 def infer(
@@ -115,8 +130,8 @@ def infer(
 ) -> bytes:
     """Return the model's outputs, one after the other, for the bytes of its one input of a shape, [N, H, W, C].
 
-    This is how golden vectors are checked on a device without Python; raise InputError for a binary that cannot
-    (LiteRT's can, those of TensorFlow before 2.14 cannot), and as `measure` does.
+    This is how golden vectors are checked on a device without Python; raise FlagsUnknown, with none but ANSWER_FLAGS,
+    for a binary that cannot (LiteRT's can, those of TensorFlow before 2.14 cannot), and as `measure` does.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, got = Path(folder, "input"), Path(folder, "output")
@@ -144,6 +159,22 @@ def runs_for_samples(told: BinaryReport) -> int:
     return 2 if told.inference.median_s is None else 3
 
 
+def samples_of(told: BinaryReport, runs: int, what: str) -> tuple[float, ...]:
+    """Return the samples of a process of `runs_for_samples` runs; raise GateFailed for a text that does not tell them.
+
+    It may tell fewer: the tool begins no run after `max_s`.
+    """
+    samples_s = told.inference.samples_s if told.inference.count <= runs else ()
+    if samples_s and min(samples_s) == 0 and max(samples_s) < math.inf:
+        raise GateFailed(
+            f"{what}: a run took less than a microsecond, which is rounded to 0",
+            mend="measure where Python is: it has a finer clock",
+        )
+    if not samples_s or not 0 < min(samples_s) <= max(samples_s) < math.inf:
+        raise GateFailed(f"{what}: its text contradicts itself", mend="measure again, or take another benchmark_model")
+    return samples_s
+
+
 def flags(model: PurePosixPath, setting: BinarySetting) -> list[str]:
     """Return benchmark_model's flags for a setting."""
     return [
@@ -158,8 +189,17 @@ def flags(model: PurePosixPath, setting: BinarySetting) -> list[str]:
     ]
 
 
-def run_once(device: Device, binary: BenchmarkBinary, arguments: Sequence[str], setting: BinarySetting) -> BinaryReport:
-    """Run the program and return what it printed; raise GateFailed, InputError or DeviceTimeout."""
+def run_once(
+    device: Device,
+    binary: BenchmarkBinary,
+    arguments: Sequence[str],
+    setting: BinarySetting,
+    dispensable: frozenset[str] = frozenset(),
+) -> BinaryReport:
+    """Run the program and return what it printed; raise GateFailed, InputError or DeviceTimeout.
+
+    Raise FlagsUnknown where it does not know a flag, unless all such are `dispensable`.
+    """
     bound = ["taskset", _mask(setting.affinity)] if setting.affinity else []
     done = device.run([*bound, str(binary.path), *arguments], 2 * setting.max_s + START_S)
     # Versions before 2.4 write all to standard error, others what the runtime itself logs.
@@ -167,11 +207,13 @@ def run_once(device: Device, binary: BenchmarkBinary, arguments: Sequence[str], 
     if done.status:
         raise GateFailed(_failure(binary, done), mend="run it on the device by hand: adb shell shows all that it says")
     unknown = ignored_flags(text)
-    if unknown:
-        raise InputError(
-            f"{binary.name} does not know {plain(unknown)} and went on without", mend="take a newer benchmark_model"
-        )
+    if not _names(unknown) <= dispensable:
+        raise FlagsUnknown(binary.name, unknown)
     return parse_report(text)
+
+
+def _names(flags: str) -> frozenset[str]:
+    return frozenset(flag.partition("=")[0] for flag in flags.split())
 
 
 def _mask(cores: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from devices.base import Device
 
 # On this machine `home` is the cache folder too, so its other content (weights) is not a device's and stays.
-OURS = ("files", "runs", "lock", "venv", "venv.new", "venv.old")
+OURS = ("files", "lock", "runner.lock", "governors.json", "venv", "venv.new", "venv.old")
 
 
 def clean(device: Device) -> list[PurePosixPath]:

@@ -20,7 +20,7 @@ from edgenet.errors import InputError, MissingError
 from edgenet.progress import Report
 from edgenet.weights.cache import CHUNK_BYTES, file_digest
 
-DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
+DEVICE_TREE_MODEL = Path("/sys/firmware/devicetree/base/model")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

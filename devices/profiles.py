@@ -95,8 +95,8 @@ def find_profile(name: str) -> Profile:
 def match(model: str) -> str:
     """Return the name of the profile of what a device calls itself, "" where none is known.
 
-    `model` is the text of /proc/device-tree/model, or Android's ro.product.model. Names have to be equal but for the
-    revision: a Pixel 6 Pro is no Pixel 6.
+    `model` is the device tree's, or Android's ro.product.model. Names have to be equal but for the revision: a Pixel 6
+    Pro is no Pixel 6.
     """
     wanted = REVISION.sub("", model.strip("\0 ").casefold())
     found = (name for name, profile in profiles().items() if wanted in map(str.casefold, profile.models))

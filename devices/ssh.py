@@ -26,7 +26,7 @@ from devices.ssh_connection import connect
 from devices.ssh_describe import parse_answer
 from devices.ssh_loop import LoopThread
 from devices.ssh_process import SILENT, ByteChannel, Session, SshProcess, open_session, plain
-from devices.ssh_push import Push
+from devices.ssh_push import Push, unreadable
 from devices.ssh_scripts import DESCRIBE, KILL, PULL, REMOVE, command, script
 from devices.ssh_settings import Target
 from edgenet.errors import EdgenetError, InputError, MissingError
@@ -91,11 +91,11 @@ class SshDevice:
         folder = self._described().home / "files"
         try:
             digest, size_bytes = file_digest(source), source.stat().st_size
-            if self._cached.get(digest) != size_bytes:
-                Push(self.start, self.address, folder, source, digest, size_bytes, report).run()
-                self._cached[digest] = size_bytes
         except OSError as error:
-            raise InputError(f"cannot read {source}: {error.strerror}", mend="name a file") from error
+            raise unreadable(source, error) from error
+        if self._cached.get(digest) != size_bytes:
+            Push(self.start, self.address, folder, source, digest, size_bytes, report).run()
+            self._cached[digest] = size_bytes
         return folder / digest
 
     def run(self, arguments: Sequence[str], timeout_s: float, content: bytes = b"") -> Finished:

@@ -8,7 +8,7 @@ and boards with dropbear have no SFTP server.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -93,15 +93,13 @@ class Push:
     def _send(self, process: SshProcess) -> None:
         done = self.begun_bytes
         self._tell(done)
-        with self.source.open("rb") as file:
-            file.seek(done)
-            while block := file.read(BLOCK_BYTES):
-                try:
-                    process.write(block)
-                except DeviceLost:
-                    return  # why, its last words tell, if the connection is not what ended
-                done += len(block)
-                self._tell(done)
+        for block in _blocks(self.source, done):
+            try:
+                process.write(block)
+            except DeviceLost:
+                return  # why, its last words tell, if the connection is not what ended
+            done += len(block)
+            self._tell(done)
 
     def _tell(self, done: int) -> None:
         self.report(f"copying {self.source.name}", done, self.size_bytes)
@@ -124,6 +122,22 @@ class Push:
             f"lost {self.address} while {self.source.name} went there, {len(WAITS_S)} tries in a row: {error.what}",
             mend=f"run it again when the device answers: it goes on behind {self.begun_bytes / 1e6:.1f} MB at least",
         )
+
+
+def unreadable(source: Path, error: OSError) -> InputError:
+    """Return the error for a file here that cannot be read."""
+    return InputError(f"cannot read {source}: {error.strerror}", mend="name a file")
+
+
+def _blocks(source: Path, start: int) -> Iterator[bytes]:
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise unreadable(source, error) from error
+    with file:
+        file.seek(start)
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def _words(line: str) -> tuple[str, int]:

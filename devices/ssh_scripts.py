@@ -75,7 +75,7 @@ fi
 say system "$(uname -s)"; say machine "$(uname -m)"; say host "$(uname -n)"; say kernel "$(uname -r)"
 say bits "$(getconf LONG_BIT 2>/dev/null)"
 say libc "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
-[ -r /proc/device-tree/model ] && say model "$(tr -d '\000' </proc/device-tree/model)"
+[ -r /sys/firmware/devicetree/base/model ] && say model "$(tr -d '\000' </sys/firmware/devicetree/base/model)"
 [ -r /etc/os-release ] && say os "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d \")"
 say disk "$(df -Pk "$home" 2>/dev/null)"
 say files "$(ls -ln "$home/files" 2>/dev/null)"

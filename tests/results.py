@@ -1,9 +1,15 @@
-"""Benchmark results as they come from a healthy Raspberry Pi 4, for tests that only change what they are about."""
+"""Benchmark results as they come from a healthy Raspberry Pi 4, for tests that only change what they are about; and
+simulated noise of machines that are not healthy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.result import (
     BenchmarkRecord,
@@ -171,3 +177,57 @@ def result(
         warnings=(),
     )
     return record.model_copy(update=changes)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A shared machine: relative noise that a measurement on it sees. `load_bias` is the standard deviation of what
+    loading one file again changes; `other_work` the share of time that other programs take half of the core.
+    """
+
+    drift: float = 0.0  # from the session's beginning to its end
+    wander: float = 0.005  # slow change of the clock rate, correlated over a second
+    load_bias: float = 0.008
+    other_work: float = 0.0
+    other_work_s: float = 0.8  # how long one such time lasts on average
+
+
+def interleaved(
+    machine: Machine, seed: int, slower: float = 1.0, turns: int = 40, block_s: float = 0.25
+) -> tuple[tuple[BlockRecord, ...], tuple[BlockRecord, ...]]:
+    """Return the blocks of A and of B, `slower` times as slow, that took turns on a simulated machine."""
+    random = np.random.default_rng(seed)
+    step_s = 0.05
+    steps = int(2 * turns * block_s / step_s) + 1
+    pace = (1 + machine.drift * np.arange(steps) / steps) * np.exp(machine.wander * _wandering(random, steps, step_s))
+    pace *= 1 + _busy(random, steps, machine, step_s)
+    sides: tuple[list[BlockRecord], list[BlockRecord]] = ([], [])
+    biases = np.exp(machine.load_bias * np.clip(random.standard_normal(2), -2, 2)) * (1, slower)
+    for turn in range(2 * turns):
+        start_s = turn * block_s
+        at = ((start_s + np.arange(0, block_s, RUN_S)) / step_s).astype(int)
+        samples = RUN_S * biases[turn % 2] * pace[at] * np.exp(0.01 * random.standard_normal(len(at)))
+        spikes = random.random(len(at)) < 0.01
+        samples[spikes] *= 1 + random.exponential(0.5, spikes.sum())
+        sides[turn % 2].append(BlockRecord(start_s=start_s, process=0, samples_s=tuple(samples.tolist())))
+    return tuple(sides[0]), tuple(sides[1])
+
+
+def _wandering(random: np.random.Generator, steps: int, step_s: float) -> NDArray[np.float64]:
+    """Return a first-order autoregression of variance 1 that forgets in one second."""
+    keep = float(np.exp(-step_s))
+    values = random.standard_normal(steps)
+    for index in range(1, steps):
+        values[index] = keep * values[index - 1] + np.sqrt(1 - keep**2) * values[index]
+    return values
+
+
+def _busy(random: np.random.Generator, steps: int, machine: Machine, step_s: float) -> NDArray[np.bool_]:
+    """Return at which steps other programs run: a two-state Markov chain."""
+    busy = np.zeros(steps, bool)
+    ends = step_s / machine.other_work_s
+    begins = ends * machine.other_work / (1 - machine.other_work)
+    draws = random.random(steps)
+    for index in range(1, steps):
+        busy[index] = draws[index] >= ends if busy[index - 1] else draws[index] < begins
+    return busy

@@ -25,6 +25,11 @@ def read_text(path: Path) -> str:
         return ""
 
 
+def device_tree(root: Path, name: str) -> str:
+    """Return a property of the device tree's root, which /proc/device-tree is a link to."""
+    return read_text(root / "sys/firmware/devicetree/base" / name)
+
+
 def cpuinfo_values(root: Path, key: str) -> list[str]:
     """Return each value of a key in /proc/cpuinfo, in order."""
     rows = (line.partition(":") for line in read_text(root / "proc/cpuinfo").splitlines())
@@ -33,7 +38,7 @@ def cpuinfo_values(root: Path, key: str) -> list[str]:
 
 def board_facts(root: Path) -> dict[str, object]:
     """Return model, SoC, processor, cores, memory, system and kernel of the machine whose files stand under `root`."""
-    compatible = read_text(root / "proc/device-tree/compatible").split("\0")
+    compatible = device_tree(root, "compatible").split("\0")
     return {
         "host": platform.node(),
         "model": _board_model(root),
@@ -103,7 +108,7 @@ def _foreign_program(link: Path) -> str:
 
 
 def _board_model(root: Path) -> str:
-    model = read_text(root / "proc/device-tree/model") or "".join(cpuinfo_values(root, "Model")[:1])
+    model = device_tree(root, "model") or "".join(cpuinfo_values(root, "Model")[:1])
     if model:
         return model
     rows = (read_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGES = ("ai_edge_litert", "tflite_runtime", "onnxruntime", "numpy")
 CPUFREQ = Path("/sys/devices/system/cpu/cpufreq")
-MODEL = Path("/proc/device-tree/model")
+MODEL = Path("/sys/firmware/devicetree/base/model")
 
 
 def main() -> None:

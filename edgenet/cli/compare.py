@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.compare import Comparison
-    from benchmarks.result import BenchmarkRecord
+    from benchmarks.result import BenchmarkRecord, WarningRecord
 
 Inputs = dict[str, tuple[Path, "BenchmarkRecord"]]
 
@@ -38,6 +38,7 @@ COLUMNS = (
     Column("B\nmedian ms", numeric=True),
     Column("\nB / A", numeric=True),
     Column("95 %\ninterval", numeric=True),
+    Column("\nof"),
     Column("\nB is"),
 )
 GATE_MEND = "if it is noise, measure longer (--protocol mlperf), both files in one session: edgenet benchmark A B"
@@ -112,9 +113,12 @@ def _show(inputs: Inputs, comparisons: Sequence[Comparison]) -> None:
     show_table(COLUMNS, [_cells(row, digits) for row in comparisons])
     for note in dict.fromkeys(note for row in comparisons for note in row.notes):
         say(f"note: {plain(note)}")
+    found: dict[WarningRecord, list[str]] = {}
     for name, (_, result) in inputs.items():
         for warning in result.warnings:
-            warn(f"{name}: {plain(warning.message)}; {plain(warning.mend)}")
+            found.setdefault(warning, []).append(name)
+    for warning, names in found.items():
+        warn(f"{' and '.join(names)}: {plain(warning.message)}; {plain(warning.mend)}")
 
 
 def _cells(row: Comparison, digits: int) -> list[str]:
@@ -126,5 +130,6 @@ def _cells(row: Comparison, digits: int) -> list[str]:
         f"{1e3 * row.b_median_s:,.{digits}f}",
         f"{row.ratio:.3f}",
         f"{row.low:.3f}–{row.high:.3f}",
+        row.basis,
         row.verdict,
     ]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 PI_4 = {
-    "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
-    "proc/device-tree/compatible": "raspberrypi,4-model-b\0brcm,bcm2711\0",
+    "sys/firmware/devicetree/base/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+    "sys/firmware/devicetree/base/compatible": "raspberrypi,4-model-b\0brcm,bcm2711\0",
     "proc/cpuinfo": "".join(
         f"processor\t: {core}\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n\n" for core in range(4)
     ),
@@ -22,7 +22,7 @@ PI_4 = {
 }  # fmt: skip
 # INA3221 of a Jetson: millivolts and milliamperes of the same channel; VDD_IN is the whole board.
 JETSON = {
-    "proc/device-tree/model": "NVIDIA Jetson Orin Nano\0",
+    "sys/firmware/devicetree/base/model": "NVIDIA Jetson Orin Nano\0",
     "proc/cpuinfo": "processor\t: 0\nCPU part\t: 0xd42\n",
     "sys/class/hwmon/hwmon3/name": "ina3221\n",
     "sys/class/hwmon/hwmon3/in1_label": "VDD_IN\n",

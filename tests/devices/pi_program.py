@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.devices.namespaces import MS_RDONLY, bind, mount
+from tests.devices.processes import is_alive
 
 BINFMT = "/run/emulators"  # where the list of emulators shows on the board
+ENTRY = "edgenet-"  # how our entries in it begin; then follow the number of the process that made it, and more
 CORES = "devices/system/cpu"
 CPUFREQ = {
     "scaling_governor": "ondemand",
@@ -48,12 +50,15 @@ class Board:
 def register(board: Board, place: Path) -> None:
     """Let the kernel run the board's programs by qemu; raise OSError.
 
-    The list of emulators is one for the whole machine, so the entry has a name of its own. Kernels from 6.7 on forget
-    it with the last mount of the list; on older ones `emulated_pi` takes it away. F: the kernel opens qemu now, so that
+    The list of emulators is one for the whole machine, so the entry bears its maker's number; `emulated_pi` takes it
+    away, and those of makers that were killed are taken away here. F: the kernel opens qemu now, so that
     it need not lie in the board's root; P: programs see their own name.
     """
     place.mkdir(exist_ok=True)
     mount("binfmt_misc", place, "binfmt_misc")
+    for entry in place.glob(f"{ENTRY}*"):
+        if not is_alive(int(entry.name.removeprefix(ENTRY).split("-")[0])):
+            entry.write_text("-1")
     number = board.elf_machine
     magic = bytes([0x7F, *b"ELF", board.elf_class, 1, 1, 0, *[0] * 8, 2, 0, number & 255, number >> 8])
     mask = bytes([*[255] * 7, 0, *[255] * 8, 0xFE, 255, 255, 255])  # type 2 or 3: a program, fixed in place or not
@@ -76,8 +81,9 @@ def make_system(board: Board) -> None:
     # Without /sys, XNNPACK does not find the cores and silently stays off.
     mount("sysfs", root / "sys", "sysfs", MS_RDONLY)
     cores = _copied(root / "sys" / CORES)
+    _fill(cores / "cpufreq" / "policy0", CPUFREQ)
     for core in cores.glob("cpu[0-9]*"):
-        _fill(core / "cpufreq", CPUFREQ)
+        (core / "cpufreq").symlink_to("../cpufreq/policy0")
     thermal = _empty(root / "sys/class/thermal")
     _fill(thermal / "thermal_zone0", {"type": "cpu-thermal", "temp": "48312"})
     firmware = _empty(root / "sys/firmware")

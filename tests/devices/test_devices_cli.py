@@ -192,7 +192,7 @@ def test_the_runner_is_all_that_runner_prints(run: Run) -> None:
 
 def test_clean_leaves_what_is_not_a_devices(run: Run, tmp_path: Path) -> None:
     home = tmp_path / "cache" / "edgenet"
-    for name in ("files", "runs", "venv", "venv.old", "weights"):
+    for name in ("files", "lock", "venv", "venv.old", "weights"):
         (home / name).mkdir(parents=True)
         (home / name / "content").touch()
     outcome = run("clean", "local")

@@ -1,4 +1,4 @@
-"""Getting in to a device over SSH, and being kept out: host keys, own keys, agents, configurations, and no secret told."""
+"""Getting in to a device over SSH or being kept out: host keys, own keys, agents, configurations; no secret is told."""
 
 import logging
 import re
