@@ -39,14 +39,6 @@ def turns(blocks: Sequence[BlockRecord]) -> list[Samples]:
     return [np.array(turn) for turn in together if turn]
 
 
-def turn_starts_s(blocks: Sequence[BlockRecord]) -> list[float]:
-    """Return when each turn began: the blocks of the process that has most."""
-    by_process: dict[int, list[float]] = {}
-    for block in blocks:
-        by_process.setdefault(block.process, []).append(block.start_s)
-    return max(map(sorted, by_process.values()), key=len)
-
-
 def units(parts: Sequence[Samples]) -> list[Samples]:
     """Return what is resampled: the turns themselves, or contiguous pieces of them where they are too few."""
     pieces = math.ceil(FEWEST_UNITS / len(parts))

@@ -90,29 +90,22 @@ def outlying(samples: Samples) -> NDArray[np.bool_]:
 
 
 def drift(blocks: Sequence[BlockRecord]) -> DriftRecord | None:
-    """Return the trend of the medians over the run: slope by Theil and Sen, chance by Kendall's tau; None for few."""
+    """Return the trend of the medians over the run, None for few blocks.
+
+    The slope is the median of those of all pairs of parts (P. K. Sen, JASA 63, 1968, p. 1379), the chance that of
+    Kendall's tau. Blocks take about the same time: their order stands for it.
+    """
     from scipy.stats import kendalltau
 
     ordered = sorted(blocks, key=lambda block: block.start_s)
     parts = [part for part in np.array_split(np.arange(len(ordered)), DRIFT_PARTS) if len(part)]
     if len(parts) < FEWEST_DRIFT_PARTS:
         return None
-    starts_s = [float(np.mean([ordered[index].start_s for index in part])) for part in parts]
-    medians_s = [float(np.median(np.concatenate([ordered[index].samples_s for index in part]))) for part in parts]
-    if len(set(medians_s)) == 1:
+    medians_s = np.array([np.median(np.concatenate([ordered[index].samples_s for index in part])) for part in parts])
+    if np.ptp(medians_s) == 0:
         return DriftRecord(relative_change=0.0, p_value=1.0)
-    p_value: Any = kendalltau(starts_s, medians_s).pvalue
-    change = (
-        median_slope(np.array(starts_s), np.array(medians_s))
-        * (starts_s[-1] - starts_s[0])
-        / float(np.median(medians_s))
-    )
+    first, second = np.triu_indices(len(parts), 1)
+    slope_s = float(np.median((medians_s[second] - medians_s[first]) / (second - first)))  # a part
+    p_value: Any = kendalltau(np.arange(len(parts)), medians_s).pvalue
+    change = slope_s * (len(parts) - 1) / float(np.median(medians_s))
     return DriftRecord(relative_change=change, p_value=float(p_value))
-
-
-def median_slope(x: Samples, y: Samples) -> float:
-    """Return Theil and Sen's slope: the median of those of all pairs (P. K. Sen, JASA 63, 1968, p. 1379)."""
-    first, second = np.triu_indices(len(x), 1)
-    steps = x[second] - x[first]
-    apart = steps != 0
-    return float(np.median((y[second] - y[first])[apart] / steps[apart])) if apart.any() else 0.0

@@ -49,8 +49,9 @@ async def connect(
     Raise DeviceLost where the host does not answer, MissingError where it is not known or does not let us in, and
     InputError for a configuration that cannot be used.
     """
-    # asyncssh tells commands and the values of SendEnv to whoever logs.
+    # asyncssh tells commands and the values of SendEnv to whoever logs, asyncio each write to a cut connection.
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     try:
         settings = await read_settings(target)
         through = through or await _jump(settings, jumps)

@@ -21,6 +21,7 @@ from edgenet.errors import GateFailed, InputError
 from edgenet.progress import silent
 from tests.devices import adbd as phone
 from tests.devices import sshd as board
+from tests.devices.cutting_proxy import cutting_proxy
 from tests.networks import small_variant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -193,6 +194,79 @@ def test_a_restart_of_the_device_is_told(machine: Machine, server: board.Sshd) -
     assert process.returncode == 3, err
     assert "ssh://device" in err.splitlines()[-1]
     machine.run("benchmark", FP32, "--device", "ssh://device", "--protocol", "quick")
+
+
+def broken_delegate(server: board.Sshd, name: str, body: str) -> str:
+    """Return a library on the board that does something bad when it is loaded, as a broken delegate would."""
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc to build a broken delegate with")
+    source, library = server.home / f"{name}.c", server.home / f"{name}.so"
+    source.write_text(
+        f"#include <signal.h>\n#include <unistd.h>\n__attribute__((constructor)) static void load(void) {{ {body} }}\n"
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    return str(library)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "says"),
+    [
+        ("crash", "raise(SIGSEGV);", "the runtime crashed (SIGSEGV) while loading"),
+        ("hang", "for (;;) pause();", "gave no answer for 3 s while loading"),
+    ],
+)
+def test_a_runtime_that_falls_or_hangs_there_leaves_nothing(
+    machine: Machine, server: board.Sshd, name: str, body: str, says: str
+) -> None:
+    library = broken_delegate(server, name, body)
+    flags = ("--device", "ssh://device", "--delegate", library, "--timeout", "3", "--protocol", "quick")
+    done = machine.run("benchmark", FP32, *flags, code=1)
+    assert says in done.stderr.splitlines()[-1]
+    assert server.wait_until_idle(5.0) == []
+
+
+def test_a_cut_in_the_middle_of_a_run_leaves_nothing(machine: Machine, server: board.Sshd) -> None:
+    with cutting_proxy(server.port) as proxy:
+        configuration = Path(machine.environment["HOME"]) / ".ssh" / "config"
+        text = configuration.read_text().replace(f"Port {server.port}", f"Port {proxy.port}")
+        assert f"Port {proxy.port}" in text
+        configuration.write_text(text)
+        with server.known_hosts.open("a") as file:
+            file.write(server.host_key_line.replace(str(server.port), str(proxy.port)) + "\n")
+        process = machine.start("benchmark", FP32, "--device", "ssh://device")
+        deadline_s = time.monotonic() + 60
+        while not any("--child" in line for line in server.running()):
+            assert process.poll() is None and time.monotonic() < deadline_s
+            time.sleep(0.2)
+        proxy.cut()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert err.splitlines()[-1].startswith("error: ")
+    assert server.wait_until_idle(20.0) == []
+    assert not list(machine.folder.glob("*.benchmark.json"))
+
+
+def test_a_full_disk_there_is_told(machine: Machine, tmp_path: Path) -> None:
+    if reason := board.missing_for_small_disk():
+        pytest.skip(reason)
+    with board.sshd(tmp_path / "board", commands={"python3": PYTHON}, disk_bytes=1_000_000) as server:
+        configuration = Path(machine.environment["HOME"]) / ".ssh" / "config"
+        configuration.parent.mkdir(mode=0o700)
+        shutil.copy(server.ssh_config, configuration)
+        done = machine.run("benchmark", FP32, "--device", "ssh://device", "--protocol", "quick", code=3)
+        assert "space" in done.stderr.splitlines()[-1]
+        assert server.wait_until_idle(5.0) == []
+
+
+def test_a_device_without_python_says_so(machine: Machine, tmp_path: Path) -> None:
+    if board.missing():
+        pytest.skip(board.missing())
+    with board.sshd(tmp_path / "board", without=("python3", "python")) as server:
+        configuration = Path(machine.environment["HOME"]) / ".ssh" / "config"
+        configuration.parent.mkdir(mode=0o700)
+        shutil.copy(server.ssh_config, configuration)
+        done = machine.run("benchmark", FP32, "--device", "ssh://device", "--protocol", "quick", code=3)
+        assert "no Python 3 on ssh://device; install python3 there" in done.stderr.splitlines()[-1]
 
 
 def test_a_device_without_the_runtime_says_what_installs_it(machine: Machine, server: board.Sshd) -> None:

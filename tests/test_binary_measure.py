@@ -37,6 +37,7 @@ from devices.shell_lock import shell_lock
 from edgenet.__main__ import main
 from edgenet.errors import EdgenetError, GateFailed, InputError
 from edgenet.progress import silent
+from edgenet.weights.cache import file_digest
 from tests.devices import benchmark_double
 from tests.devices.adbd import Adbd, adbd, missing
 from tests.devices.benchmark_texts import LITERT, OLD
@@ -126,9 +127,9 @@ def test_two_files_take_turns(bench: Bench) -> None:
     assert (fp32.device.kind, fp32.device.address) == ("adb", f"adb:{bench.phone.serial}")
     runtime = fp32.device.runtime
     assert (runtime.name, runtime.python_version) == ("benchmark_model", "")
-    assert runtime.sha256 == measure_module.file_digest(bench.folder / "litert")
+    assert runtime.sha256 == file_digest(bench.folder / "litert")
     assert (fp32.model.variant, fp32.model.precision) == ("lite0", "fp32")
-    assert fp32.model.sha256 == measure_module.file_digest(bench.folder / FP32)
+    assert fp32.model.sha256 == file_digest(bench.folder / FP32)
     assert fp32.session.id == w8a8.session.id
     # At the start, by the host's clock: a day's results sort by it.
     started = datetime.fromisoformat(fp32.session.started_at.replace("Z", "+00:00"))

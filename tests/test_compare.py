@@ -43,7 +43,8 @@ def verdict_on(ours: Blocks, theirs: Blocks, sessions: tuple[str, str] = ("monda
 
 def apart(slower: float, seed: int, machine: Machine) -> Comparison:
     """Return B against A, each measured in a session of its own."""
-    ours, theirs = interleaved(machine, seed)[0], interleaved(machine, 500 + seed, slower)[1]
+    ours = interleaved(machine, seed, turns=TURNS)[0]
+    theirs = interleaved(machine, 500 + seed, slower, TURNS)[1]
     return verdict_on(ours, theirs, ("monday", "tuesday"))
 
 
@@ -86,9 +87,9 @@ def test_two_sessions_are_judged_with_a_wider_floor() -> None:
 
 
 def test_the_interval_holds_the_ratio() -> None:
-    exact = replace(MACHINES["warms up by 10 %"], load_bias=0.0)
-    found = [judged(exact, 1.07, 20, seed) for seed in range(60)]
-    assert sum(row.low <= 1.07 <= row.high for row in found) >= 54
+    exact = Machine(load_bias=0.0)
+    found = [judged(exact, 1.07, TURNS, seed) for seed in range(40)]
+    assert sum(row.low <= 1.07 <= row.high for row in found) >= 36
 
 
 def test_pairs_make_the_interval_short() -> None:
@@ -104,7 +105,7 @@ def test_medians_hit_by_other_work_give_way_and_say_so() -> None:
 
 
 @given(st.floats(0.3, 3.0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_swapping_the_sides_turns_the_verdict(slower: float) -> None:
     ours, theirs = steady_blocks(turns=2), steady_blocks(0.005 * slower, turns=2)
     (found,) = compare(result("a", ours), result("b", theirs))

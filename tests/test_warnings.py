@@ -149,7 +149,7 @@ CASES = [
     Case("in pieces", lambda: delegated(partitions=17), Code.DELEGATE_PARTIAL, "64 of 64 nodes in 17 partitions"),
     Case(
         "threads",
-        lambda: measured(setting=SETTING.model_copy(update={"threads": 4, "processes": 2})),
+        lambda: measured(setting=SETTING.model_copy(update={"threads": 8})),
         Code.TOO_MANY_THREADS,
         "8 on 4 cores",
     ),
@@ -182,7 +182,7 @@ def test_every_warning_has_a_case() -> None:
     assert {case.code for case in CASES} == set(Code)
 
 
-NO_CAUSE = {
+NO_CAUSE: dict[str, Callable[[], BenchmarkRecord]] = {
     "healthy": result,
     "random weights": lambda: result().model_copy(
         update={"model": result().model.model_copy(update={"weights": "random"})}

@@ -84,23 +84,18 @@ class Session:
         for row, group in zip(rows, groups):  # noqa: B905  # not in Python 3.7
             group[0].ask("memory")
             row["memory"].update(group[0].answer())
+            row.update(self._profile(row, group[0]))
         self._close_all()
-        for row in rows:
-            row.update(self._profile(row))
         return rows
 
-    def _profile(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the op times, taken in a process of their own: what falls there costs no measurement."""
-        model = self._job["models"][row["model"]]
-        self._emit("profile {}".format(model["name"]), 0, 1)
-        ((process, _),) = self._load(model, dict(row["setting"], processes=1))
-        process.ask("profile", runs=PROFILE_RUNS)
+    def _profile(self, row: dict[str, Any], process: MeasuringProcess) -> dict[str, Any]:
+        """Return the op times. They come last: what falls here has no measurement left to cost."""
+        self._emit("profile {}".format(self._job["models"][row["model"]]["name"]), 0, 1)
         try:
-            answer = process.answer()
+            process.ask("profile", runs=PROFILE_RUNS)
+            return process.answer()
         except SessionFailed as error:
-            answer = {"ops": [], "ops_note": str(error)}
-        self._close_all()
-        return answer
+            return {"ops": [], "ops_note": str(error)}
 
     def _close_all(self) -> None:
         while self._open:
@@ -110,8 +105,9 @@ class Session:
         """Return a measurement's beginning: cold starts, then processes that are loaded, checked and warm."""
         model, protocol = self._job["models"][index], self._protocol
         cold_starts = []
-        for count in range(protocol["cold_starts"]):
-            self._emit("cold start {}".format(model["name"]), count, protocol["cold_starts"])
+        others = protocol["cold_starts"] - 1  # the last is that of the process that goes on to measure
+        for count in range(others):
+            self._emit("cold start {}".format(model["name"]), count, others)
             (process,) = self._load(model, dict(setting, processes=1))
             cold_starts.append(process[1])
             process[0].close()
@@ -134,7 +130,7 @@ class Session:
             "setting": dict(setting, delegate=model["delegate"]),
             "delegate": dict(facts["coverage"], asked=model["delegate"]),
             "cold_starts": [
-                {key: row[key] for key in ("load_s", "first_inference_s")} for row in cold_starts or [facts]
+                {key: row[key] for key in ("load_s", "first_inference_s")} for row in [*cold_starts, facts]
             ],
             "warmup_runs": len(warm[0]["samples_s"]),
             "warmup_s": sum(warm[0]["samples_s"]),

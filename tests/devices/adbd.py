@@ -183,7 +183,6 @@ def adbd(
         (folder / name).mkdir(parents=True, exist_ok=True)
     table = {**PROPERTIES, **(properties or {})}
     _fill_system(folder / "system" / "bin", table, commands or {}, without)
-    names = (f"{name}={table[name]};" for name in ("ro.product.name", "ro.product.model", "ro.product.device"))
     # What serves adb imports modules after it has moved to the device's root.
     python = {str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, namespaces.ROOT)}
     setting = Setting(
@@ -193,7 +192,7 @@ def adbd(
         system=str(folder / "system"),
         disk_bytes=disk_bytes,
         visible=tuple(sorted({*python, *map(str, visible)} - {"/usr"})),
-        banner=f"device::{''.join(names)}features={','.join(features)}",
+        banner=_banner(table, features),
         authorized=authorized,
     )
     with ExitStack() as stack:
@@ -212,6 +211,11 @@ def adbd(
         device.start()
         device.connect()
         yield device
+
+
+def _banner(table: Mapping[str, str], features: Sequence[str]) -> str:
+    names = (f"{name}={table[name]};" for name in ("ro.product.name", "ro.product.model", "ro.product.device"))
+    return f"device::{''.join(names)}features={','.join(features)}"
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def test_a_failure(kind: str, error: type[EdgenetError]) -> None:
 
 
 def test_a_failure_of_no_known_kind() -> None:
-    with pytest.raises(GateFailed, match="^on fake:pi: it broke$"):
+    with pytest.raises(GateFailed, match=r"^on fake:pi: it broke$"):
         talk(fake(spoken(event("failed", kind="plague", message="it broke"))))
 
 
@@ -235,20 +235,19 @@ def test_the_answer_counts_whatever_comes_after() -> None:
     assert device.order[-2:] == ["finish", "kill"]
 
 
-@pytest.mark.parametrize("moment", ["starting", "pushing", "measuring"])
-def test_an_interrupt(moment: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", [3, 4, 5, 6], ids=["starting", "pushing", "asking", "measuring"])
+def test_an_interrupt(call: int, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"x")
-    device = fake(spoken(KeyboardInterrupt() if moment == "measuring" else event("result")))  # type: ignore[arg-type]  # not an Exception, raised all the same
-    device.failures = {{"starting": 3, "pushing": 4}.get(moment, 99): KeyboardInterrupt()}  # type: ignore[dict-item]  # as above
+    device = fake(spoken(event("result")))
+    device.failures = {call: KeyboardInterrupt()}  # type: ignore[dict-item]  # it is no Exception, and raised all the same
     with pytest.raises(KeyboardInterrupt), Conversation(device, silent) as runner:
         runner.push(tmp_path / "model")
         runner.measure(JOB)
-    assert device.order[-1] == "kill"
-    assert not [thread for thread in threading.enumerate() if thread is runner_thread(thread)]
-
-
-def runner_thread(thread: threading.Thread) -> threading.Thread | None:
-    return thread if "_keep_alive" in thread.name and thread.is_alive() else None
+    assert device.order[call:] == [["lines", "push", "send", "lines"][call - 3], "kill"]
+    for thread in threading.enumerate():
+        if "_keep_alive" in thread.name:
+            thread.join(5)
+            assert not thread.is_alive()
 
 
 def test_it_keeps_the_runner_company(monkeypatch: pytest.MonkeyPatch) -> None:
