@@ -2,8 +2,8 @@
 
     python -m benchmarks.peers.repeatability [--rounds N] [--protocol quick] [--json]
 
-Each trial measures three files in turns on this machine: lite0 in fp32, a copy of it, and the same network with a
-larger input. `compare` should see no difference to the copy and find the larger one slower; the bar is 19 of 20 trials.
+Each trial measures three files in turns on this machine: lite0 in fp32, a copy of it, and the same network with two
+blocks more. `compare` should see no difference to the copy and find the deeper one slower; the bar is 19 of 20 trials.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from edgenet.progress import silent
 from edgenet.variants import VARIANTS
 
 TRIALS, BAR = 20, 19 / 20
-SLOWER_SIDE_PX = 236  # (236 / 224)^2 = 1.11 times the multiply-accumulates
+# Two more of the blocks at 7 x 7 make 1.12 times the multiply-accumulates.
+DEEPER_STAGE, MORE_BLOCKS = 5, 2
 LEGEND = "trials with the right verdict; ratio: median over the trials; spread: smallest and largest"
 
 
@@ -76,21 +77,23 @@ def main() -> int:
     same, slower = zip(*trials, strict=True)
     rows = [
         Verdicts("the same file", "no difference shown", same),
-        Verdicts(f"{SLOWER_SIDE_PX} px for 224", "slower", slower),
+        Verdicts(f"{MORE_BLOCKS} blocks more", "slower", slower),
     ]
     notes = [f"lite0 fp32, random weights, {given.protocol} protocol, one thread; all three files in turns"]
     return show("repeatability", host, rows, notes, given.json, LEGEND)
 
 
 def _files(folder: Path) -> list[Path]:
-    first = _written(folder / "first", 224)
+    first = _written(folder / "first", 0)
     second = folder / "second"
     shutil.copytree(first.parent, second)
-    return [first, second / first.name, _written(folder / "slower", SLOWER_SIDE_PX)]
+    return [first, second / first.name, _written(folder / "slower", MORE_BLOCKS)]
 
 
-def _written(folder: Path, side_px: int) -> Path:
-    variant = replace(VARIANTS["lite0"], side_px=side_px)
+def _written(folder: Path, more_blocks: int) -> Path:
+    stages = list(VARIANTS["lite0"].stages)
+    stages[DEEPER_STAGE] = replace(stages[DEEPER_STAGE], repeats=stages[DEEPER_STAGE].repeats + more_blocks)
+    variant = replace(VARIANTS["lite0"], stages=tuple(stages))
     request = conversion.Request(variant, (("fp32", "float32"),), "random", "builtin", 16, 0, 0, None)
     (artifact,) = conversion.run(request, folder, False, (), silent, lambda text: None)
     return artifact.path
