@@ -152,7 +152,8 @@ def _prepared(
     report(f"check {model.label}", 0, 1)
     golden = _golden(device, binary, model, path, setting) if model.golden else None
     report(f"cold start {model.label}", 0, 1)
-    starts = [run_once(device, binary, binary_flags(path, setting), setting) for _ in range(plan.protocol.cold_starts)]
+    count = binary_rules(plan.protocol).cold_starts
+    starts = [run_once(device, binary, binary_flags(path, setting), setting) for _ in range(count)]
     return BinaryMeasurement(
         model=model,
         path=path,

@@ -10,23 +10,25 @@ from edgenet.errors import InputError
 BLOCK_S = 0.25
 # benchmark_model's own defaults: each process is short, and so is its warm-up.
 BINARY_WARMUP_RUNS, BINARY_WARMUP_S = 1, 0.5
+# Each of the many processes is a fresh start; what a first one takes is told by one more.
+BINARY_COLD_STARTS = 1
 LONGEST_COOLDOWN_S = 86400.0
 PROTOCOLS = {
     row.name: row
     for row in (
         ProtocolRecord(
-            name="quick", warmup_runs=3, warmup_s=0.5, min_runs=20, min_s=2.0, max_s=60.0, block_s=BLOCK_S,
-            cooldown_s=0.0, cold_starts=1,
+            name="quick", warmup_runs=3, warmup_s=0.25, min_runs=20, min_s=2.0, max_s=60.0, block_s=BLOCK_S,
+            cooldown_s=0.0, cold_starts=2,
         ),
         ProtocolRecord(
-            name="standard", warmup_runs=10, warmup_s=2.0, min_runs=100, min_s=10.0, max_s=300.0, block_s=BLOCK_S,
-            cooldown_s=5.0, cold_starts=3,
+            name="standard", warmup_runs=10, warmup_s=1.0, min_runs=100, min_s=10.0, max_s=300.0, block_s=BLOCK_S,
+            cooldown_s=5.0, cold_starts=5,
         ),
         # MLPerf Mobile, single stream: at least 1024 samples and 60 s, judged by the 90th percentile. Its 10 minutes
         # of cooling between full runs are --cooldown 600: a run here is one setting of many.
         ProtocolRecord(
             name="mlperf", warmup_runs=10, warmup_s=2.0, min_runs=1024, min_s=60.0, max_s=3600.0, block_s=BLOCK_S,
-            cooldown_s=30.0, cold_starts=3,
+            cooldown_s=30.0, cold_starts=5,
         ),
     )
 }  # fmt: skip
@@ -53,5 +55,6 @@ def binary_rules(protocol: ProtocolRecord) -> ProtocolRecord:
         "warmup_s": BINARY_WARMUP_S,
         "min_s": protocol.min_s if protocol.name == "mlperf" else 0.0,
         "block_s": 0.0,
+        "cold_starts": BINARY_COLD_STARTS,
     }
     return protocol.model_copy(update=changes)

@@ -98,7 +98,7 @@ class ProtocolRecord(Record):
     max_s: float
     block_s: float  # models take turns of this length
     cooldown_s: float  # pause before each setting
-    cold_starts: int  # fresh processes that only load and run once
+    cold_starts: int  # fresh processes, each of which measures its share
 
 
 class BlockRecord(Record):

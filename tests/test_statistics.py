@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.bootstrap import likeness_factor, quantile, resampled_quantiles, resampling, turns
 from benchmarks.result import BlockRecord, StatisticsRecord
-from benchmarks.statistics import drift, median_interval, outlying, statistics
+from benchmarks.statistics import drift, median_interval, order_chance, outlying, statistics
 from tests.results import Machine, interleaved, steady_blocks
 
 latencies = st.lists(st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=12), min_size=1, max_size=12)
@@ -175,6 +177,23 @@ def test_a_trend_is_drift(factor: float, sign: int) -> None:
 def test_noise_is_no_drift() -> None:
     found = [drift(interleaved(Machine(other_work=0.2), seed)[0]) for seed in range(60)]
     assert sum(row is not None and row.p_value < 0.01 for row in found) <= 4
+
+
+def test_the_chance_of_an_order_is_counted_over_all_orders() -> None:
+    """Against the definition: every order of six values, and how many are as strict or stricter."""
+    orders = [np.array(order) for order in itertools.permutations(range(6))]
+    first, second = np.triu_indices(6, 1)
+    strictness = [abs(int(np.sign(order[second] - order[first]).sum())) for order in orders]
+    for order, own in zip(orders[::37], strictness[::37], strict=True):
+        expected = sum(other >= own for other in strictness) / len(orders)
+        assert order_chance(order.astype(float)) == pytest.approx(expected)
+
+
+def test_ties_speak_for_chance() -> None:
+    strict = order_chance(np.arange(8.0))
+    assert strict == pytest.approx(2 / math.factorial(8))
+    assert order_chance(np.array([0.0, 0, 2, 3, 4, 5, 6, 7])) > strict
+    assert order_chance(np.zeros(8)) == 1.0
 
 
 def test_drift_needs_six_parts() -> None:

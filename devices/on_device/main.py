@@ -147,8 +147,8 @@ def _job(arguments: argparse.Namespace) -> dict[str, Any]:
         "fix_governor": arguments.fix_governor,
         "timeout_s": 120.0,
         "protocol": {
-            "name": "standard", "warmup_runs": 10, "warmup_s": 2.0, "min_runs": arguments.runs,
-            "min_s": arguments.seconds, "max_s": 300.0, "block_s": 0.25, "cooldown_s": 0.0, "cold_starts": 3,
+            "name": "standard", "warmup_runs": 10, "warmup_s": 1.0, "min_runs": arguments.runs,
+            "min_s": arguments.seconds, "max_s": 300.0, "block_s": 0.25, "cooldown_s": 0.0, "cold_starts": 5,
         },
     }  # fmt: skip
 

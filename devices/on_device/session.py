@@ -77,23 +77,31 @@ class Session:
         return [dict(zip(names, row), affinity=job["affinity"]) for row in rows]  # noqa: B905  # not in Python 3.7
 
     def _measure_setting(self, setting: dict[str, Any]) -> list[dict[str, Any]]:
+        """Measure all models in one setting, in several fresh processes each.
+
+        Where a model comes to lie in memory moves its time by percents, for as long as its process lives: several
+        processes show that, and each of their starts is a cold start.
+        """
         self._wait(self._protocol["cooldown_s"])
-        rows = [self._prepare(index, setting) for index in range(len(self._job["models"]))]
-        groups = [row.pop("group") for row in rows]
-        self._take_turns(rows, groups, _step(setting))
-        for row, group in zip(rows, groups):  # noqa: B905  # not in Python 3.7
-            group[0].ask("memory")
-            row["memory"].update(group[0].answer())
-            row.update(self._profile(row, group[0]))
-        self._close_all()
+        rows = [_empty_row(index, setting, model) for index, model in enumerate(self._job["models"])]
+        begun_s, loads = time.perf_counter(), self._protocol["cold_starts"]
+        for load in range(1, loads + 1):
+            order = rows if load % 2 else rows[::-1]  # no model is always the first
+            groups = [self._prepare(row, setting) for row in order]
+            ends_s = begun_s + self._protocol["max_s"] * len(rows) * load / loads
+            self._take_turns(order, groups, _step(setting), load / loads, ends_s)
+            for row, group in zip(order, groups):  # noqa: B905  # not in Python 3.7
+                _keep_largest(row["memory"], _asked(group[0], "memory"))
+                if load == loads:
+                    row.update(self._profile(row, group[0]))
+            self._close_all()
         return rows
 
     def _profile(self, row: dict[str, Any], process: MeasuringProcess) -> dict[str, Any]:
         """Return the op times. They come last: what falls here has no measurement left to cost."""
         self._emit("profile {}".format(self._job["models"][row["model"]]["name"]), 0, 1)
         try:
-            process.ask("profile", runs=PROFILE_RUNS)
-            return process.answer()
+            return _asked(process, "profile", runs=PROFILE_RUNS)
         except SessionFailed as error:
             return {"ops": [], "ops_note": str(error)}
 
@@ -101,61 +109,49 @@ class Session:
         while self._open:
             self._open.pop().close()
 
-    def _prepare(self, index: int, setting: dict[str, Any]) -> dict[str, Any]:
-        """Return a measurement's beginning: cold starts, then processes that are loaded, checked and warm."""
-        model, protocol = self._job["models"][index], self._protocol
-        cold_starts = []
-        others = protocol["cold_starts"] - 1  # the last is that of the process that goes on to measure
-        for count in range(others):
-            self._emit("cold start {}".format(model["name"]), count, others)
-            (process,) = self._load(model, dict(setting, processes=1))
-            cold_starts.append(process[1])
-            process[0].close()
-            self._open.remove(process[0])
+    def _prepare(self, row: dict[str, Any], setting: dict[str, Any]) -> list[MeasuringProcess]:
+        """Return processes of a model that are loaded, checked if they are the first, and warm."""
+        model, protocol = self._job["models"][row["model"]], self._protocol
         self._emit("load {}".format(model["name"]), 0, 1)
-        loaded = self._load(model, setting)
-        group = [process for process, _ in loaded]
-        group[0].ask("golden")
-        golden = group[0].answer()["golden"]
-        if golden and not golden["passed"]:
-            message = "{} answers wrongly on this device: logits are off by {:.3g}, allowed {:.3g}".format(
-                model["name"], golden["max_abs_error"], golden["tolerance"])  # fmt: skip
-            raise SessionFailed("golden", message)
+        group, facts = self._load(model, setting)
+        row["cold_starts"].append({key: facts[key] for key in ("load_s", "first_inference_s")})
+        _keep_largest(row["memory"], facts["memory"])
+        if len(row["cold_starts"]) == 1:
+            row["golden"] = self._golden(model["name"], group[0])
+            row["delegate"].update(facts["coverage"])
+            self._runtimes[row["model"]] = facts["runtime"]
         self._emit("warm up {}".format(model["name"]), 0, 1)
         warm = self._block(group, protocol["warmup_s"], protocol["warmup_runs"])
-        facts = loaded[0][1]
-        self._runtimes[index] = facts["runtime"]
-        return {
-            "model": index,
-            "setting": dict(setting, delegate=model["delegate"]),
-            "delegate": dict(facts["coverage"], asked=model["delegate"]),
-            "cold_starts": [
-                {key: row[key] for key in ("load_s", "first_inference_s")} for row in [*cold_starts, facts]
-            ],
-            "warmup_runs": len(warm[0]["samples_s"]),
-            "warmup_s": sum(warm[0]["samples_s"]),
-            "memory": facts["memory"],
-            "golden": golden,
-            "blocks": [],
-            "group": group,
-        }
+        row["warmup_runs"] += len(warm[0]["samples_s"])
+        row["warmup_s"] += sum(warm[0]["samples_s"])
+        return group
 
-    def _load(self, model: dict[str, Any], setting: dict[str, Any]) -> list[tuple[MeasuringProcess, dict[str, Any]]]:
-        processes = []
+    def _golden(self, name: str, process: MeasuringProcess) -> Any:
+        golden = _asked(process, "golden")["golden"]
+        if golden and not golden["passed"]:
+            off, allowed = golden["max_abs_error"], golden["tolerance"]
+            message = f"{name} answers wrongly on this device: logits are off by {off:.3g}, allowed {allowed:.3g}"
+            raise SessionFailed("golden", message)
+        return golden
+
+    def _load(self, model: dict[str, Any], setting: dict[str, Any]) -> tuple[list[MeasuringProcess], dict[str, Any]]:
+        """Return the setting's processes with the model loaded, one after the other, and what the first one told."""
+        group, told = [], []
         for _ in range(setting["processes"]):
             process = MeasuringProcess(model["name"], self._job["timeout_s"], self._attend)
             self._open.append(process)
-            processes.append(process)
-            process.ask(
-                "load", path=model["path"], delegate=model["delegate"], threads=setting["threads"],
+            group.append(process)
+            told.append(_asked(
+                process, "load", path=model["path"], delegate=model["delegate"], threads=setting["threads"],
                 batch=setting["batch"], affinity=setting["affinity"], golden=model["golden"],
-            )  # fmt: skip
-        return [(process, process.answer()) for process in processes]
+            ))  # fmt: skip
+        return group, told[0]
 
-    def _take_turns(self, rows: list[dict[str, Any]], groups: list[Any], step: str) -> None:
-        """Give each model a block in turn until all have the protocol's runs and seconds, or max_s a model is over."""
+    def _take_turns(
+        self, rows: list[dict[str, Any]], groups: list[Any], step: str, share: float, ends_s: float
+    ) -> None:
+        """Give each model a block in turn until all have their share of the protocol's runs and seconds, or the end."""
         protocol = self._protocol
-        ends_s = time.perf_counter() + protocol["max_s"] * len(rows)
         while True:
             for row, group in zip(rows, groups):  # noqa: B905  # not in Python 3.7
                 if len(rows) > 1:  # the first run finds the other model's data in the caches: it counts for neither
@@ -170,7 +166,7 @@ class Session:
             ]
             done = min(min(counts) / protocol["min_runs"], min(times_s) / protocol["min_s"])
             self._emit(step, min(100, int(100 * done)), 100)
-            if done >= 1 or time.perf_counter() > ends_s:
+            if done >= share or time.perf_counter() > ends_s:
                 return
 
     def _block(self, group: list[MeasuringProcess], least_s: float, least_runs: int) -> list[dict[str, Any]]:
@@ -200,3 +196,27 @@ def _step(setting: dict[str, Any]) -> str:
     words += [f"{setting['processes']} processes"] if setting["processes"] > 1 else []
     words += [f"batch {setting['batch']}"] if setting["batch"] > 1 else []
     return ", ".join(words)
+
+
+def _empty_row(index: int, setting: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model": index,
+        "setting": dict(setting, delegate=model["delegate"]),
+        "delegate": {"asked": model["delegate"]},
+        "cold_starts": [],
+        "warmup_runs": 0,
+        "warmup_s": 0.0,
+        "memory": {},
+        "golden": None,
+        "blocks": [],
+    }
+
+
+def _asked(process: MeasuringProcess, do: str, **values: object) -> dict[str, Any]:
+    process.ask(do, **values)
+    return process.answer()
+
+
+def _keep_largest(memory: dict[str, int], told: dict[str, int]) -> None:
+    for key, size_bytes in told.items():
+        memory[key] = max(size_bytes, memory.get(key, 0))

@@ -117,7 +117,7 @@ def _announce(plan: Plan, device: str) -> None:
     names = ", ".join(model.label for model in plan.models)
     count = len(plan.threads) * len(plan.processes) * len(plan.batches)
     rules = plan.protocol
-    least_s = count * (len(plan.models) * (rules.min_s + rules.warmup_s) + rules.cooldown_s)
+    least_s = count * (len(plan.models) * (rules.min_s + rules.warmup_s * rules.cold_starts) + rules.cooldown_s)
     settings = f"{count} setting{'s' if count > 1 else ''}"
     say(f"{names} on {device}: {rules.name} protocol, {settings}, {least_s:.0f} s or more")
 

@@ -78,11 +78,13 @@ def test_alone_it_prints_what_a_host_gets(folder: Path) -> None:
     for row in document.measurements:
         assert row.golden and row.golden.passed and row.golden.max_abs_error == 0
         assert row.delegate.applied == "XNNPACK" and row.delegate.partitions == 1
-        assert len(row.cold_starts) == 3
+        assert len(row.cold_starts) == 5
         assert row.memory
         assert row.memory.before_load_bytes <= row.memory.after_load_bytes <= row.memory.peak_rss_bytes
     turns = sorted((block.start_s, row.model) for row in document.measurements[:2] for block in row.blocks)
-    assert [model for _, model in turns[:4]] == [0, 1, 0, 1]
+    models = [model for _, model in turns]
+    assert [set(pair) for pair in zip(models[::2], models[1::2], strict=True)] == [{0, 1}] * (len(models) // 2)
+    assert models[:4] == [0, 1, 1, 0]  # the second processes run in the other order
 
 
 def test_per_op_times_bear_the_layers_names(folder: Path) -> None:
