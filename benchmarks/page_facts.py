@@ -52,7 +52,9 @@ def result_facts(result: BenchmarkRecord) -> Facts:
     model, protocol = result.model, result.protocol
     origin = [plain(text) for text in (model.variant, model.precision) if text]
     others = [plain(name) for name in result.session.models if name != model.file]
-    rules = f"at least {protocol.min_runs:,} runs and {protocol.min_s:g} s, blocks of {protocol.block_s:g} s"
+    blocks = f"blocks of {protocol.block_s:g} s" if protocol.block_s else "processes of two or three runs"
+    least = f" and {protocol.min_s:g} s" if protocol.min_s else ""
+    rules = f"at least {protocol.min_runs:,} runs{least}, {blocks}"
     return [
         ("Model", f"{plain(model.file)}, {model.size_bytes / 1e6:,.2f} MB, {model.format}"),
         ("Model hash", plain(model.sha256)),

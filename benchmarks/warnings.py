@@ -41,7 +41,7 @@ class Code(Enum):
     )
     GOVERNOR = Template(
         "the CPU governor was {}: the clock rate follows the load instead of staying up",
-        "add --fix-governor: it sets performance and restores what was",
+        "add --fix-governor: it sets performance and restores what was (on a phone, only root can set it)",
     )
     UNDER_VOLTAGE = Template("the board was short of voltage during the run ({})", POWER_MEND)
     THROTTLED = Template("the board was throttled during the run ({})", COOLING_MEND)
@@ -155,7 +155,7 @@ def _limit_c(model: str) -> int | None:
 
 def _other_load(result: BenchmarkRecord) -> Iterator[WarningRecord]:
     load = result.environment.before.load_average
-    if load and load[0] > BUSY_SHARE * result.device.cores:
+    if load and 0 < BUSY_SHARE * result.device.cores < load[0]:  # 0 cores: it does not tell
         yield Code.OTHER_LOAD.of(f"{load[0]:.2f} on {_counted(result.device.cores, 'core')}")
 
 
@@ -169,7 +169,7 @@ def _little_memory(result: BenchmarkRecord) -> Iterator[WarningRecord]:
 def _too_many_threads(result: BenchmarkRecord) -> Iterator[WarningRecord]:
     def found(row: MeasurementRecord) -> str:
         threads, cores = row.setting.threads * row.setting.processes, len(row.setting.affinity) or result.device.cores
-        return f"{threads} on {_counted(cores, 'core')}" if threads > cores else ""
+        return f"{threads} on {_counted(cores, 'core')}" if 0 < cores < threads else ""
 
     yield from _each(Code.TOO_MANY_THREADS, result, found)
 

@@ -102,7 +102,7 @@ class BinaryReport:
     ops: tuple[BinaryOp, ...]
 
 
-NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d{1,2})?)"  # no exponent that a float would not hold
 SUMMARY = re.compile(
     rf"Inference timings in us: Init: {NUMBER}, First inference: {NUMBER}, "
     rf"Warmup \(avg\): (?:{NUMBER}|-?nan), Inference \(avg\): {NUMBER}"

@@ -57,13 +57,13 @@ class StateReader:
 
     def _frequencies_hz(self, name: str) -> list[int]:
         texts = [read_text(policy / name) for policy in self._policies]
-        return [int(text) * 1000 for text in texts if text.isdigit()]
+        return [int(text) * 1000 for text in texts if is_number(text)]
 
     def _temperatures_c(self) -> dict[str, float]:
         temperatures = {}
         for zone in self._zones:
             text = read_text(zone / "temp")
-            if text.lstrip("-").isdigit():
+            if is_number(text.lstrip("-")):
                 temperatures["{} ({})".format(read_text(zone / "type") or "zone", zone.name[12:])] = int(text) / 1000
         return temperatures
 
@@ -81,6 +81,11 @@ class StateReader:
             return None
         _, _, value = text.strip().partition("=")
         return decode_throttled(int(value, 16)) if value.startswith("0x") else None
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a whole number in the digits that the kernel writes."""
+    return text.isascii() and text.isdigit()
 
 
 def decode_throttled(raw: int) -> dict[str, object]:
