@@ -20,9 +20,18 @@ ANSWER_S = 30.0
 FOLDER = "lock"
 TAKEN_STATUS = 21
 
-# The device's own clock tells the age: hosts disagree. $1 folder, $2 owner.
+# Held by the kernel for the runner, where a device has Python: devices/on_device/lock.py.
+RUNNER_FILE = "runner.lock"
+
+# The device's own clock tells the age: hosts disagree. $1 folder, $2 owner, $3 the runner's lock.
 TAKE = f"""\
 umask 077; mkdir -p "${{1%/*}}"
+pid=$(sed -n 's/.*"pid": \\([0-9]\\{{1,9\\}}\\).*/\\1/p' "$3" 2>/dev/null)
+if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then
+    echo $(($(date +%s) - $(stat -c %Y "$3")))
+    sed -n 's/.*"owner": "\\([^"]*\\)".*/\\1/p' "$3"
+    exit {TAKEN_STATUS}
+fi
 if mkdir "$1" 2>/dev/null; then echo "$2" > "$1/owner"; exit; fi
 [ -e "$1" ] || {{ mkdir "$1"; exit; }}
 echo $(($(date +%s) - $(stat -c %Y "$1")))
@@ -38,7 +47,7 @@ def shell_lock(device: Device, home: PurePosixPath) -> Iterator[None]:
     """Hold a device's lock; raise MissingError, with owner, age and the command that removes it, if it is taken."""
     folder = str(home / FOLDER)
     owner = f"{getpass.getuser()}@{platform.node()} {secrets.token_hex(8)}"
-    taken = device.run(["sh", "-c", TAKE, "sh", folder, owner], ANSWER_S)
+    taken = device.run(["sh", "-c", TAKE, "sh", folder, owner, str(home / RUNNER_FILE)], ANSWER_S)
     if taken.status == TAKEN_STATUS:
         age, _, other = taken.stdout.partition("\n")
         raise MissingError(

@@ -36,7 +36,8 @@ def take_lock(home: Path, owner: str) -> int:
         os.close(descriptor)
         raise DeviceBusy(*holder) from error
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps({"owner": owner, "since_s": time.time()}).encode())
+    # devices/shell_lock.py, which cannot ask the kernel whose lock it is, looks for the process.
+    os.write(descriptor, json.dumps({"owner": owner, "since_s": time.time(), "pid": os.getpid()}).encode())
     return descriptor
 
 

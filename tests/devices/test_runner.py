@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,11 @@ import pytest
 
 from benchmarks.runner_document import RunnerDocument, parse_document
 from converters import conversion
+from devices.local import LocalDevice
 from devices.runner import PARTS, runner_source
+from devices.shell_lock import shell_lock
 from edgenet.artifact import find_artifacts, pack_golden, read_golden
+from edgenet.errors import MissingError
 from edgenet.progress import silent
 from edgenet.weights.cache import file_digest
 from tests.networks import small_variant
@@ -302,6 +305,21 @@ def test_a_second_session_is_told_whose_the_first_is(served: Served) -> None:
     assert 0 <= event["age_s"] < 60
     assert other.process.wait(10) == 4
     other.process.communicate()
+
+
+def test_who_measures_without_python_waits_for_the_runner_and_the_other_way_round(folder: Path) -> None:
+    home = folder / "shared home"
+    device = LocalDevice(home=home)
+    served = Served(folder, home=home.name)
+    assert served.read()["event"] == "ready"
+    with pytest.raises(MissingError, match="is in use by me@host for 0 min"), shell_lock(device, PurePosixPath(home)):
+        pass
+    served.process.kill()
+    served.process.communicate()
+    with shell_lock(device, PurePosixPath(home)):
+        other = Served(folder, home=home.name)
+        assert other.read()["event"] == "busy"
+        other.process.communicate()
 
 
 @pytest.mark.parametrize("way", ["end of input", "stop", "SIGTERM", "SIGKILL"])
