@@ -102,7 +102,7 @@ class BinaryReport:
     ops: tuple[BinaryOp, ...]
 
 
-NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d{1,2})?)"  # no exponent that a float would not hold
+NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 SUMMARY = re.compile(
     rf"Inference timings in us: Init: {NUMBER}, First inference: {NUMBER}, "
     rf"Warmup \(avg\): (?:{NUMBER}|-?nan), Inference \(avg\): {NUMBER}"
@@ -174,6 +174,8 @@ def _phases(lines: Sequence[str]) -> Iterator[Phase | None]:
         elif announced and "count=" in line:
             announced = False
             value = {name: float(number) for name, number in VALUE.findall(line)}
+            if not value.get("count", 0.0).is_integer():  # infinite, or no count of anything
+                continue
             if value.get("count") == 0:
                 yield None
             elif value.keys() >= SPREAD or value.keys() & SPREAD == SAME:

@@ -44,7 +44,7 @@ def seconds(flag: str, low: float) -> Callable[[str | float], float]:
 
 
 Models = Annotated[
-    list[Path], typer.Argument(metavar="MODEL...", show_default=False, help="Model files or folders of artifacts.")
+    list[Path], typer.Argument(metavar="MODEL", show_default=False, help="Model files or folders of artifacts.")
 ]
 DeviceFlag = Annotated[
     str,

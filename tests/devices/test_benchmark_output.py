@@ -135,6 +135,7 @@ BROKEN = {
     "words for numbers": LITERT.replace("first=9000", "first=soon"),
     "numbers that are none": LITERT.replace("Init: 12250", "Init: 1.2.3"),
     "no runs": LITERT.replace("count=3 ", "count=0 "),
+    "runs without end": LITERT.replace("count=3 ", "count=1e400 "),
 }
 
 

@@ -80,6 +80,12 @@ def test_a_jetsons_meter_is_read_once(tmp_path: Path) -> None:
     assert state.snapshot()["power_w"] == pytest.approx(5.064)
 
 
+def test_digits_that_the_kernel_does_not_write_are_no_number(tmp_path: Path) -> None:
+    odd = {name: "\u00b2" for name in PI_4 if name.endswith(("_freq", "/temp"))}
+    snapshot = StateReader(board(tmp_path, {**PI_4, **odd}), time.perf_counter()).snapshot()
+    assert (snapshot["frequencies_hz"], snapshot["temperatures_c"]) == ([], {})
+
+
 def test_a_machine_that_tells_nothing_is_described_by_nothing(tmp_path: Path) -> None:
     snapshot = StateReader(tmp_path, time.perf_counter()).snapshot()
     assert {key for key, value in snapshot.items() if value} <= {"at_s", "throttled"}
