@@ -1,4 +1,4 @@
-"""The public functions of this room: what `edgenet convert`, `quantize` and `verify` do, for Python."""
+"""The public functions of this room: what `edgenet convert`, `quantize`, `verify` and `diagnose` do, for Python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 from os import PathLike
 from pathlib import Path
 
-from converters import conversion, quantization, verification
+from converters import conversion, diagnosis, quantization, verification
+from converters.diagnosis import Diagnosis
 from converters.verification import Verified
 from edgenet.artifact import Artifact
 from edgenet.precision import IoType, Precision, parse_io, parse_precisions
@@ -81,6 +82,22 @@ def verify(
     """
     paths = [None if path is None else Path(path) for path in (data, labels, reference)]
     return verification.verify(Path(out), paths[0], paths[1], paths[2], weights, report, _say)
+
+
+def diagnose(
+    out: AnyPath,
+    data: AnyPath | None = None,
+    *,
+    reference: AnyPath | None = None,
+    weights: str = "",
+    report: Report = silent,
+) -> Diagnosis:
+    """Rank the layers of the quantized artifact at `out` by what their rounding costs the logits.
+
+    Raise InputError for what cannot be read, or rounds nothing.
+    """
+    paths = [None if path is None else Path(path) for path in (data, reference)]
+    return diagnosis.diagnose(Path(out), paths[0], paths[1], weights, report, _say)
 
 
 def _formats(precision: str, io: str) -> tuple[tuple[Precision, IoType], ...]:

@@ -70,11 +70,11 @@ def layer_errors(
     ours, theirs = _layer_tensors(first), _layer_tensors(second)
     shared = [name for name in ours if name in theirs]
     errors = []
-    groups = list(_groups(first, ours, shared))
+    groups = list(memory_groups(first, ours, shared))
     for names in tracked(groups, step, len(groups), report):
         one, other = [ours[name] for name in names], [theirs[name] for name in names]
         # The runners stay nameless: one that lived on would add its tensors to those of the next group.
-        errors += _compare_layers(names, _marked(first, one), _marked(second, other), images[:LAYER_IMAGES])
+        errors += _compare_layers(names, with_outputs(first, one), with_outputs(second, other), images[:LAYER_IMAGES])
     return sorted(errors, key=lambda row: row.sqnr_db)
 
 
@@ -85,7 +85,8 @@ def _layer_tensors(model: Model) -> dict[str, int]:
     return {text(graph.tensors[tensor].name).removesuffix("/quantized"): tensor for tensor in outputs}
 
 
-def _groups(model: Model, tensors: dict[str, int], names: list[str]) -> Iterator[list[str]]:
+def memory_groups(model: Model, tensors: dict[str, int], names: list[str]) -> Iterator[list[str]]:
+    """Split names of tensors into groups whose values may be held at a time."""
     group: list[str] = []
     size_bytes = 0
     for name in names:
@@ -98,8 +99,8 @@ def _groups(model: Model, tensors: dict[str, int], names: list[str]) -> Iterator
         yield group
 
 
-def _marked(model: Model, tensors: list[int]) -> Runner:
-    """Load a model with the given tensors as its outputs."""
+def with_outputs(model: Model, tensors: list[int]) -> Runner:
+    """Return a model, loaded on all cores, with the given tensors as its outputs."""
     graph = model.subgraphs[0]
     outputs, signatures = graph.outputs, model.signatureDefs
     graph.outputs, model.signatureDefs = tensors, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmarks.api import benchmark, compare
-    from converters.api import convert, quantize, verify
+    from converters.api import convert, diagnose, quantize, verify
     from edgenet.build import build
     from edgenet.counts import Counts, count
     from edgenet.errors import EdgenetError, GateFailed, InputError, MissingError
@@ -32,6 +32,7 @@ _HOMES = {
     "compare": "benchmarks.api",
     "convert": "converters.api",
     "count": "edgenet.counts",
+    "diagnose": "converters.api",
     "expand": "edgenet.layers",
     "parse_variant": "edgenet.variants",
     "quantize": "converters.api",
@@ -53,6 +54,7 @@ __all__ = [
     "compare",
     "convert",
     "count",
+    "diagnose",
     "expand",
     "parse_variant",
     "quantize",

@@ -5,6 +5,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
+
+_ONE_AT_A_TIME = RLock()  # two threads that swap the one descriptor would leave it with the file of the other
 
 
 @contextmanager
@@ -13,9 +16,9 @@ def quiet_native_stderr() -> Iterator[None]:
 
     TensorFlow and XNNPACK announce themselves there before any setting of theirs is read.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        kept = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield

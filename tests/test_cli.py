@@ -26,6 +26,7 @@ EXAMPLES = {
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
+    "diagnose": ["diagnose", "lite0-w8-random.tflite"],
     "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
     "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
     "report": ["report", "results"],
@@ -169,6 +170,8 @@ WRONG = [
     Wrong(["verify", ".", "--max-drop", "1"], "--max-drop needs labelled photos; add --data DIR"),
     Wrong(["verify", ".", "--min-agree", "95"], "--min-agree cannot be 95; allowed: a share from 0 to 1"),
     Wrong(["verify", ".", "--labels", "x.csv"], "--labels needs photos; add --data DIR"),
+    Wrong(["diagnose", "nowhere"], "nowhere does not exist; allowed: a .tflite file or its folder"),
+    Wrong(["diagnose", ".", "--picture", "x.png"], "--picture cannot be 'x.png'; allowed: a name that ends in .svg"),
 ]
 
 
