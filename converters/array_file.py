@@ -89,7 +89,7 @@ class ArrayFile:
         try:
             member = self._archive.getinfo(f"{ARRAY_NAME}.npy")
             if member.compress_type not in _PACKINGS:
-                raise NotImplementedError(f"method {member.compress_type} is not one of NumPy's")
+                raise zipfile.BadZipFile(f"method {member.compress_type} is not one of NumPy's")
             return self._archive.open(member)
         except KeyError as error:
             held = ", ".join(name.removesuffix(".npy") for name in self._archive.namelist()[:10]) or "nothing"

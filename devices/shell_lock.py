@@ -5,14 +5,13 @@ It is never taken from its owner: a run that was cut leaves it, and the refusal 
 
 from __future__ import annotations
 
-import getpass
-import platform
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 from devices.base import Device, DeviceLost
+from devices.conversation import owner as measurer
 from devices.plain_text import plain
 from edgenet.errors import MissingError
 
@@ -46,7 +45,7 @@ LEAVE = '[ "$(cat "$1/owner" 2>/dev/null)" = "$2" ] && rm -rf -- "$1"; true'
 def shell_lock(device: Device, home: PurePosixPath) -> Iterator[None]:
     """Hold a device's lock; raise MissingError, with owner, age and the command that removes it, if it is taken."""
     folder = str(home / FOLDER)
-    owner = f"{getpass.getuser()}@{platform.node()} {secrets.token_hex(8)}"
+    owner = f"{measurer()} {secrets.token_hex(8)}"
     taken = device.run(["sh", "-c", TAKE, "sh", folder, owner, str(home / RUNNER_FILE)], ANSWER_S)
     if taken.status == TAKEN_STATUS:
         age, _, other = taken.stdout.partition("\n")

@@ -56,7 +56,7 @@ class LitertProfile:
 
     def events(self, runs: int) -> list[tuple[str, float]]:
         """Return each op of the model in order with its mean time in seconds over `runs`."""
-        for _ in range(WARM_UP_RUNS):
+        for _ in range(min(WARM_UP_RUNS, runs)):
             self._run()
         self._call("LiteRtResetProfiler", self._profiler)
         self._call("LiteRtStartProfiler", self._profiler)

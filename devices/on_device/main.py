@@ -139,7 +139,7 @@ def alone(arguments: argparse.Namespace, home: Path) -> int:
 def _job(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "models": [_model(Path(name), arguments.delegate) for name in arguments.model],
-        "threads": [int(text) for text in arguments.threads.split(",")],
+        "threads": arguments.threads,
         "processes": [1],
         "batches": [1],
         "affinity": [],
@@ -166,6 +166,22 @@ def _model(path: Path, delegate: str) -> dict[str, Any]:
         "golden": str(golden.resolve()) if golden.exists() else "",
         "delegate": delegate or ("xnnpack" if is_tflite else "cpu"),
     }
+
+
+def _positive_int(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError(text)  # which argparse turns into a usage error
+    return int(text)
+
+
+def _positive_float(text: str) -> float:
+    if not 0 < float(text) < float("inf"):
+        raise ValueError(text)
+    return float(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_positive_int(word) for word in text.split(",")]
 
 
 def _say(step: str, done: int, total: int) -> None:
@@ -197,20 +213,22 @@ def main(arguments: list[str]) -> int:
         return child_main()
     parser = argparse.ArgumentParser(prog="runner.py", description="Measure models on this device; prints JSON.")
     parser.add_argument("model", nargs="*", help=".tflite or .onnx files; several take turns")
-    parser.add_argument("--threads", default="1", help="numbers of threads, with commas (default 1)")
+    parser.add_argument("--threads", type=_counts, default=[1], help="numbers of threads, with commas (default 1)")
     parser.add_argument("--delegate", default="", help="xnnpack, cpu, edgetpu or a library's path")
-    parser.add_argument("--runs", type=int, default=100, help="at least so many runs (default 100)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="and at least so many seconds (default 10)")
+    parser.add_argument("--runs", type=_positive_int, default=100, help="at least so many runs (default 100)")
+    parser.add_argument(
+        "--seconds", type=_positive_float, default=10.0, help="and at least so many seconds (default 10)"
+    )
     parser.add_argument("--fix-governor", action="store_true", help="set the governor to performance meanwhile")
     parser.add_argument("--home", default=str(Path.home() / ".cache" / "edgenet"), help="folder of the lock")
     parser.add_argument("--serve", metavar="OWNER", help="be spoken to by a host, in JSON lines")
     options = parser.parse_args(arguments)
     os.umask(0o077)
     home = Path(options.home)
-    home.mkdir(parents=True, exist_ok=True)
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     try:
+        home.mkdir(parents=True, exist_ok=True)
         if options.serve:
             return serve(home, options.serve)
         if not options.model:
@@ -218,8 +236,8 @@ def main(arguments: list[str]) -> int:
         return alone(options, home)
     except KeyboardInterrupt:
         return _fail(INTERRUPTED, "interrupted")
-    except FileNotFoundError as error:
-        return _fail(WRONG, f"cannot read {error.filename}: {error.strerror}")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        return _fail(WRONG, f"cannot use {error.filename}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from devices.on_device.processes import MeasuringProcess, SessionFailed
 from devices.on_device.state import StateReader
 
 SNAPSHOT_EVERY_S, THROTTLING_EVERY_S = 1.0, 5.0
-PROFILE_RUNS = 20
+# A profile's runs: so many that its means are steady, but no longer than this on a slow board.
+PROFILE_RUNS, PROFILE_S = 20, 5.0
 
 Emit = Callable[[str, int, int], None]
 
@@ -101,7 +102,9 @@ class Session:
         """Return the op times. They come last: what falls here has no measurement left to cost."""
         self._emit("profile {}".format(self._job["models"][row["model"]]["name"]), 0, 1)
         try:
-            return _asked(process, "profile", runs=PROFILE_RUNS)
+            samples_s = row["blocks"][-1]["samples_s"]
+            runs = int(PROFILE_S * len(samples_s) / sum(samples_s))
+            return _asked(process, "profile", runs=min(PROFILE_RUNS, max(1, runs)))
         except SessionFailed as error:
             return {"ops": [], "ops_note": str(error)}
 

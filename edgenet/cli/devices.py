@@ -194,6 +194,7 @@ def show_runner() -> None:
     from devices.runner import runner_source
 
     print(runner_source(), end="")
+    next_command("python3 runner.py MODEL.tflite, on the device")
 
 
 def clean_device(device: DeviceName, as_json: Json = False) -> None:
@@ -213,6 +214,7 @@ def clean_device(device: DeviceName, as_json: Json = False) -> None:
         emit_json({"device": device, "removed": [str(path) for path in removed]})
         return
     show(f"removed what was there of {', '.join(path.name for path in removed)} in {removed[0].parent}")
+    next_command(f"edgenet devices setup {device}")
 
 
 COMMANDS = {

@@ -186,7 +186,7 @@ def test_the_runner_is_all_that_runner_prints(run: Run) -> None:
     from devices.runner import runner_source
 
     outcome = run("runner")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "next: python3 runner.py MODEL.tflite, on the device\n")
     assert outcome.out == runner_source()
 
 
@@ -196,6 +196,6 @@ def test_clean_leaves_what_is_not_a_devices(run: Run, tmp_path: Path) -> None:
         (home / name).mkdir(parents=True)
         (home / name / "content").touch()
     outcome = run("clean", "local")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "next: edgenet devices setup local\n")
     assert [path.name for path in home.iterdir()] == ["weights"]
     assert run("clean", "local", "--json").document["removed"][0] == str(home / "files")

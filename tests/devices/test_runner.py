@@ -47,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_python_3_7() -> None:
-    ast.parse(runner_source(), feature_version=(3, 7))
+    assert ast.parse(runner_source(), feature_version=(3, 7)).body
+    with pytest.raises(SyntaxError):  # a part that used what came later would be found
+        ast.parse(runner_source() + "\nif (later := 1): pass\n", feature_version=(3, 7))
 
 
 def test_no_name_stands_in_two_parts() -> None:
@@ -139,12 +141,16 @@ class Wrong:
 
 
 WRONG = [
-    Wrong(("nothing.tflite",), 2, "cannot read nothing.tflite: No such file or directory"),
+    Wrong(("nothing.tflite",), 2, "cannot use nothing.tflite: No such file or directory"),
     Wrong(("lite0-fp32-random.tflite", "--delegate", "nothing.so"), 3, "no delegate 'nothing.so'"),
     Wrong(("lite0-fp32-random.tflite", "--delegate", "edgetpu"), 3, "libedgetpu.so.1 cannot be loaded"),
     Wrong(("broken.tflite",), 1, "broken.tflite: "),
     Wrong(("off.tflite",), 1, "off.tflite answers wrongly on this device"),
     Wrong((), 2, "name a model file"),
+    Wrong((".",), 2, "cannot use .: Is a directory"),
+    Wrong(("lite0-fp32-random.tflite", "--threads", "1,x"), 2, "argument --threads: invalid"),
+    Wrong(("lite0-fp32-random.tflite", "--runs", "0"), 2, "argument --runs: invalid"),
+    Wrong(("lite0-fp32-random.tflite", "--seconds", "nan"), 2, "argument --seconds: invalid"),
 ]
 
 

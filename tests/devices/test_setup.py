@@ -200,7 +200,9 @@ def test_a_requirement_is_no_option(cache: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_small_programs_are_python_3_7(name: str) -> None:
-    ast.parse(PROGRAMS[name], feature_version=(3, 7))
+    assert ast.parse(PROGRAMS[name], feature_version=(3, 7)).body
+    with pytest.raises(SyntaxError):  # one that used what came later would be found
+        ast.parse(PROGRAMS[name] + b"\nif (later := 1): pass\n", feature_version=(3, 7))
 
 
 def test_the_tried_model_is_one_add() -> None:
