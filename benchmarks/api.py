@@ -1,7 +1,8 @@
-"""The Python face of measuring: edgenet.benchmark and edgenet.compare."""
+"""The Python face of measuring: edgenet.benchmark, edgenet.compare and edgenet.verify_runtimes."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,10 @@ from benchmarks.plan import Plan, find_models
 from benchmarks.protocol import parse_protocol
 from benchmarks.read import read_results
 from benchmarks.result import BenchmarkRecord
+from benchmarks.runtimes import verify_runtimes as run_everywhere
+from converters.cross_runtime import Source
+from converters.cross_table import CrossTable
+from converters.runtimes import ALL, parse_runtimes
 from devices.open import binary_of, open_device
 from edgenet.atomic import make_folder
 from edgenet.errors import InputError
@@ -67,6 +72,31 @@ def benchmark(
 def compare(a: AnyPath | BenchmarkRecord, b: AnyPath | BenchmarkRecord) -> list[Comparison]:
     """Compare two results, or the files that hold them, setting by setting: b against a; raise InputError."""
     return compare_results(_result(a), _result(b))
+
+
+def verify_runtimes(
+    out: AnyPath,
+    data: AnyPath | None = None,
+    *,
+    runtimes: str = ALL,
+    devices: Sequence[str] = (),
+    labels: AnyPath | None = None,
+    reference: AnyPath | None = None,
+    weights: str = "",
+    report: Report = silent,
+) -> CrossTable:
+    """Run the artifacts at `out` in several runtimes, here and on devices, like `edgenet verify --runtimes`.
+
+    Gates are the caller's: `converters.cross_table.failures`. Raise InputError for what cannot be read or accepted,
+    MissingError for a device or a runtime that is not there, GateFailed for a file that crashes a device's runtime.
+    """
+    paths = [None if path is None else Path(path) for path in (data, labels, reference)]
+    source = Source(Path(out), paths[0], paths[1], paths[2], weights)
+    return run_everywhere(source, parse_runtimes(runtimes), devices, report, _say)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _result(given: AnyPath | BenchmarkRecord) -> BenchmarkRecord:

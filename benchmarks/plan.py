@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.result import ProtocolRecord
-from edgenet.artifact import MANIFEST_SUFFIX, MODEL_SUFFIX, find_artifacts, read_manifest
+from edgenet.artifact import MANIFEST_SUFFIX, MODEL_SUFFIX, ONNX_SUFFIX, beside, find_artifacts, read_manifest
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest
 
-ONNX_SUFFIX = ".onnx"
 TFLITE_MAGIC = b"TFL3"  # at byte 4: the flatbuffer's file identifier
 SHORTEST_TIMEOUT_S = 1.0
 DEFAULT_DELEGATE = {"tflite": "xnnpack", "onnx": "cpu"}
@@ -92,7 +91,7 @@ def _models_of(path: Path) -> list[Found]:
 
 def _has_manifest(path: Path) -> bool:
     """Say whether a manifest of this stem is beside a file; lite0.tflite's is none of lite0.onnx."""
-    manifest = path.with_name(path.stem + MANIFEST_SUFFIX)
+    manifest = beside(path, MANIFEST_SUFFIX)
     if not manifest.exists():
         return False
     file = Path(read_manifest(manifest).file)

@@ -20,12 +20,12 @@ from converters.calibration_source import BUILTIN, open_calibration
 from converters.conversion import DEFAULT_SAMPLES
 from converters.convert import float_network
 from converters.ends import set_ends
+from converters.job import FloatNetwork
 from converters.observe import channel_means, observe
 from converters.probe import golden_images
 from converters.quantize import ActivationData, quantize_model
 from converters.ranges import MARGIN, RangeMethod, choose_ranges
 from converters.verify_photos import compare_on_photos
-from converters.write import FloatNetwork
 from edgenet.agreement import Agreement
 from edgenet.datasets import open_dataset
 from edgenet.errors import EdgenetError

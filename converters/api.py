@@ -8,20 +8,27 @@ from pathlib import Path
 
 from converters import conversion, diagnosis, quantization, verification
 from converters.diagnosis import Diagnosis
+from converters.foreign.read import read_model
+from converters.onnx_file.options import FileChoice, OnnxOptions, chosen_files
+from converters.repair.gate import Gate
+from converters.repair.recipe import Recipe, read_recipe
 from converters.verification import Verified
 from edgenet.artifact import Artifact
+from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision, parse_io, parse_precisions
 from edgenet.progress import Report, silent
 from edgenet.variants import parse_variant
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
+from edgenet.weights.record import Weights
 
 AnyPath = str | PathLike[str]
 
 
 def convert(
-    variant: str,
+    variant: str = "",
     precision: str = "fp32",
     *,
+    source: AnyPath | None = None,
     io: str = "",
     weights: str = "auto",
     calib: str = "builtin",
@@ -29,19 +36,28 @@ def convert(
     seed: int = 0,
     num_classes: int = 0,
     preprocessing: PreprocessingOverrides | None = None,
+    format: str = "tflite",
+    onnx: OnnxOptions | None = None,
+    repair: Gate | None = None,
+    recipe: AnyPath | None = None,
     out: AnyPath = ".",
     verify: bool = True,
     report: Report = silent,
 ) -> list[Artifact]:
     """Write a variant in each of the comma-separated precisions, like `edgenet convert`; see its flags.
 
+    `source` is a model that was fine-tuned elsewhere (.keras, .h5, .onnx, SavedModel); then `variant` may be left out.
+    `repair` climbs the ladder for the w8a8 file to its gate; whether it got there stands in the manifest. `recipe` is
+    the .toml file of one.
     Raise InputError for what cannot be accepted, MissingError for weights that cannot be had, GateFailed if a file does
     not compute its network. What the command line would warn of goes to stderr.
     """
     formats = _formats(precision, io)
+    model = None if source is None else _model(Path(source), variant, weights, preprocessing)
     request = conversion.Request(
-        parse_variant(variant), formats, weights, calib, samples, seed, num_classes, preprocessing
-    )
+        model.variant if model else parse_variant(variant), formats, weights, calib, samples, seed, num_classes,
+        preprocessing, files=_files(format, onnx), model=model, repair=repair, recipe=_recipe(recipe),
+    )  # fmt: skip
     return conversion.run(request, Path(out), verify, ("edgenet.convert",), report, _say)
 
 
@@ -54,16 +70,24 @@ def quantize(
     samples: int = conversion.DEFAULT_SAMPLES,
     seed: int = 0,
     preprocessing: PreprocessingOverrides | None = None,
+    format: str = "tflite",
+    onnx: OnnxOptions | None = None,
+    repair: Gate | None = None,
+    recipe: AnyPath | None = None,
     out: AnyPath = ".",
     verify: bool = True,
     report: Report = silent,
 ) -> list[Artifact]:
     """Write a float .tflite file in each of the comma-separated precisions, like `edgenet quantize`; see its flags.
 
+    `repair` and `recipe` are those of `convert`.
     Raise InputError for a file, images or a folder that cannot be used.
     """
     overrides = preprocessing or PreprocessingOverrides()
-    request = quantization.Request(Path(file), _formats(precision, io), calib, samples, seed, overrides)
+    request = quantization.Request(
+        Path(file), _formats(precision, io), calib, samples, seed, overrides, _files(format, onnx), repair,
+        _recipe(recipe),
+    )  # fmt: skip
     return quantization.run(request, Path(out), verify, ("edgenet.quantize",), report, _say)
 
 
@@ -102,6 +126,21 @@ def diagnose(
 
 def _formats(precision: str, io: str) -> tuple[tuple[Precision, IoType], ...]:
     return tuple((name, parse_io(io if name == "w8a8" else "", name)) for name in parse_precisions(precision))
+
+
+def _model(path: Path, variant: str, weights: str, preprocessing: PreprocessingOverrides | None) -> Weights:
+    if weights != "auto":
+        raise InputError(f"weights {weights!r} beside a model, which holds its own", mend="give one of them")
+    return read_model(path, parse_variant(variant) if variant else None, preprocessing, _say)
+
+
+def _files(name: str, onnx: OnnxOptions | None) -> FileChoice:
+    choice = chosen_files(name, None, "", False)
+    return choice if onnx is None else FileChoice(choice.formats, onnx)
+
+
+def _recipe(path: AnyPath | None) -> Recipe | None:
+    return None if path is None else read_recipe(Path(path))
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from converters import flatbuffer
 from converters.calibration_source import CalibrationSet, SourceKind
 from converters.entry import Entry
-from converters.observe import channel_means, observe
+from converters.observe import Statistics, channel_means, observe
 from converters.quantize import ActivationData, quantize_model
 from converters.ranges import Range, RangeMethod, choose_ranges
 from converters.runtime import Runner
@@ -39,9 +39,10 @@ class Calibration:
     wide: ActivationData
     method: RangeMethod
     candidates_sqnr_db: dict[str, float]
+    statistics: dict[str, Statistics]  # what was seen, by tensor
 
 
-class _Fed:
+class Fed:
     """Raw pixels as a float graph's inputs; can be gone through more than once."""
 
     def __init__(self, images: CalibrationSet, entry: Entry, report: Report) -> None:
@@ -65,7 +66,7 @@ def calibrate(
     The ways of choosing ranges that suit the images are turned into int8 files and run on the first of them; the one
     whose logits are closer to the float graph's wins. None is better for every network, so none is chosen by name.
     """
-    seen = observe(content, _Fed(images, entry, report), kept=JUDGED)
+    seen = observe(content, Fed(images, entry, report), kept=JUDGED)
     model = flatbuffer.read(content)
     means = channel_means(model, seen.statistics)
     candidates = {
@@ -83,13 +84,15 @@ def calibrate(
     return Calibration(
         narrow=candidates[best],
         narrow_content=contents[best],
-        wide=ActivationData(_widened(candidates["minmax"].ranges) | exact, means),
+        wide=ActivationData(widened(candidates["minmax"].ranges) | exact, means),
         method=best,
         candidates_sqnr_db={str(name): value for name, value in measured.items()},
+        statistics=seen.statistics,
     )
 
 
-def _widened(ranges: dict[str, Range]) -> dict[str, Range]:
+def widened(ranges: dict[str, Range]) -> dict[str, Range]:
+    """Return the ranges for 16 bits: with room for what was not seen."""
     return {name: Range(row.low * HEADROOM, row.high * HEADROOM) for name, row in ranges.items()}
 
 

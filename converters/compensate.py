@@ -52,15 +52,15 @@ def correct_biases(model: Model, original: Model, means: dict[str, NDArray[np.fl
         if layer.bias is None or layer.input_name not in means:
             continue
         error = layer.weight_steps * layer.weight_scales - layer.original
-        shift = _mean_effect(layer.code, error, means[layer.input_name])
+        shift = mean_effect(layer.code, error, means[layer.input_name])
         layer.store_bias(layer.bias_steps - np.round(shift / layer.bias_scales))
 
 
-def _mean_effect(code: int, error: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_effect(code: int, error: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what a weight error does to the mean of each output channel [O]."""
     if code == Op.DEPTHWISE_CONV_2D:
         multiplier = error.shape[3] // len(mean)
         return np.asarray(error.sum(axis=(0, 1, 2)) * np.repeat(mean, multiplier))
     if code == Op.CONV_2D:
         return np.asarray(error.sum(axis=(1, 2)) @ mean)
-    return np.asarray(error @ mean)
+    return np.asarray(error @ np.tile(mean, error.shape[1] // len(mean)))  # a dense layer flattens what it reads

@@ -10,8 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.convert import float_network
+from converters.foreign.read import read_again
+from converters.job import Job
+from converters.onnx_file.options import TFLITE_ONLY, FileChoice, files_of
 from converters.probe import golden_images, open_images, procedural_probe
-from converters.write import Job, needs_calibration, write_formats
+from converters.repair.gate import Gate
+from converters.repair.recipe import Recipe, recipe_of_text
+from converters.write import needs_calibration, write_formats
 from edgenet.artifact import Artifact, read_manifest
 from edgenet.atomic import make_folder
 from edgenet.errors import GateFailed, InputError
@@ -22,6 +27,7 @@ from edgenet.progress import Report
 from edgenet.variants import Variant, parse_variant
 from edgenet.weights.load import load_weights
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
+from edgenet.weights.record import Weights
 
 Say = Callable[[str], None]
 DEFAULT_SAMPLES = 200
@@ -40,6 +46,10 @@ class Request:
     num_classes: int = 0
     overrides: PreprocessingOverrides | None = None
     manifest: Manifest | None = None  # of the run that is repeated
+    files: FileChoice = TFLITE_ONLY
+    model: Weights | None = None  # read already, from a model that was fine-tuned elsewhere
+    repair: Gate | None = None
+    recipe: Recipe | None = None
 
 
 def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
@@ -65,6 +75,8 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
         seed=record.seed if record else 0,
         num_classes=manifest.weights.num_classes,
         manifest=manifest,
+        files=files_of(manifest),
+        recipe=recipe_of_text(manifest.recipe) if manifest.recipe else None,
     )
 
 
@@ -74,14 +86,7 @@ def run(
     """Load the weights, check the network, write the files; `say` is told what must not wait for the end."""
     make_folder(out)
     report("loading weights", 0, 1)
-    weights = load_weights(
-        request.weights,
-        request.variant,
-        say=say,
-        overrides=request.overrides,
-        num_classes=request.num_classes,
-        seed=request.seed,
-    )
+    weights = _weights(request, say)
     report("loading weights", 1, 1)
     say(f"weights: {weights.source}, {weights.origin}")
     if request.manifest:
@@ -93,10 +98,29 @@ def run(
     preprocessing = weights.preprocessing
     golden = golden_images(preprocessing)
     job = job_for(
-        request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command
-    )
+        request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command,
+        request.files,
+    )  # fmt: skip
     network = float_network(weights, golden, report)
-    return write_formats(network, job, report)
+    return write_formats(network, replace(job, repair=request.repair, recipe=request.recipe), report, say)
+
+
+def _weights(request: Request, say: Say) -> Weights:
+    if request.manifest and request.manifest.weights.whole_model:
+        return read_again(Path(request.weights), request.manifest, say)
+    if request.model is None:
+        return load_weights(
+            request.weights,
+            request.variant,
+            say=say,
+            overrides=request.overrides,
+            num_classes=request.num_classes,
+            seed=request.seed,
+        )
+    if request.num_classes not in (0, request.model.num_classes):
+        what = f"{request.model.origin} has {request.model.num_classes} classes, not {request.num_classes}"
+        raise InputError(what, allowed=str(request.model.num_classes))
+    return request.model
 
 
 def job_for(
@@ -109,13 +133,14 @@ def job_for(
     verify: bool,
     golden: Sequence[NDArray[np.uint8]],
     command: tuple[str, ...],
+    files: FileChoice,
 ) -> Job:
     """Return the job with its images opened: calibration where a format needs it, and a probe apart from it."""
     if needs_calibration([precision for precision, _ in formats]):
         calibration, probe = open_images(calib, preprocessing, samples, seed)
     else:
         calibration, probe = None, procedural_probe(preprocessing)
-    return Job(formats, out, calibration, probe if verify else None, golden, command)
+    return Job(formats, out, calibration, probe if verify else None, golden, command, files)
 
 
 def compare_with_manifest(before: Manifest | None, artifacts: Sequence[Artifact], say: Say) -> None:

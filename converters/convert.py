@@ -11,8 +11,8 @@ from converters import flatbuffer
 from converters.entry import FLOAT_ENTRY, integer_entry
 from converters.evidence import weights_record
 from converters.float_file import build_float
+from converters.job import FloatNetwork
 from converters.network_check import network_error
-from converters.write import FloatNetwork
 from edgenet.layers import expand
 from edgenet.progress import Report, silent
 from edgenet.weights.record import Weights

@@ -15,11 +15,14 @@ from converters import flatbuffer
 from converters.conversion import Say
 from converters.diagnosis_cost import Cost, layer_costs, tensor_costs
 from converters.diagnosis_graph import LayerPair, multiply_accumulates, pair_layers
+from converters.diagnosis_onnx import pair_onnx_layers
 from converters.diagnosis_tensors import TensorError, tensor_errors
+from converters.onnx_file.document import is_onnx
 from converters.probe import procedural_probe
 from converters.reference import float_reference
+from converters.repair.gains import gained_reference
 from converters.screen import read_screened
-from converters.verify import all_logits, compare
+from converters.verify import all_logits, compare, gains_of
 from edgenet.agreement import Agreement, sqnr_db
 from edgenet.artifact import Artifact, find_artifacts
 from edgenet.datasets import open_dataset
@@ -93,7 +96,9 @@ def diagnose(out: Path, data: Path | None, reference: Path | None, weights: str,
     artifact = _quantized(out)
     content = read_screened(artifact.path)
     float_content = float_reference(artifact, reference, weights, say)
-    pairs = pair_layers(float_content, content)
+    # The tensors of a repaired file may be larger by known factors: so are those of the float network then.
+    float_content = gained_reference(float_content, gains_of(content))
+    pairs = (pair_onnx_layers if is_onnx(content) else pair_layers)(float_content, content)
     wanted = _affordable(float_content, len(pairs))
     images, description, skipped = _images(artifact, data, wanted)
     agreement = compare(float_content, content, images, report=report)

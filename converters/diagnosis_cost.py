@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.diagnosis_graph import LayerPair, RoundedWeights, Steps
-from converters.edit import add_constant, add_tensor, make_operator, text
+from converters.edit import add_constant, add_tensor, make_operator, make_steps, text
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
 from converters.patterns import Op
@@ -59,7 +59,7 @@ def layer_costs(
         activations = rounded_logits_error(reference, (), layer.steps, images, expected) if layer.steps else None
         return Cost(weights, activations)
 
-    return _on_all_cores(cost, layers, "rounding each layer", report)
+    return on_all_cores(cost, layers, "rounding each layer", report)
 
 
 def tensor_costs(
@@ -75,11 +75,12 @@ def tensor_costs(
     def cost(row: tuple[str, Steps]) -> float:
         return rounded_logits_error(reference, (), dict([row]), images, expected)
 
-    costs = _on_all_cores(cost, steps, "rounding each tensor", report) if steps else []
+    costs = on_all_cores(cost, steps, "rounding each tensor", report) if steps else []
     return dict(zip((name for name, _ in steps), costs, strict=True))
 
 
-def _on_all_cores(function: Callable[[Item], Result], items: Sequence[Item], step: str, report: Report) -> list[Result]:
+def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item], step: str, report: Report) -> list[Result]:
+    """Return what a function gives for each item, in their order."""
     report(step, 0, len(items))  # before the workers load models, who hold back what is printed meanwhile
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return list(tracked(pool.map(function, items), step, len(items), report))
@@ -137,9 +138,7 @@ def _round_trip(model: Model, tensor: int, steps: Steps) -> Iterator[Any]:
     source = model.subgraphs[0].tensors[tensor]
     whole = add_tensor(model, f"{text(source.name)}/whole", source.shape, steps.kind)
     real = add_tensor(model, f"{text(source.name)}/rounded", source.shape)
-    quantization = schema.QuantizationParametersT()
-    quantization.scale, quantization.zeroPoint = [steps.scale], [steps.zero_point]
-    model.subgraphs[0].tensors[whole].quantization = quantization
+    model.subgraphs[0].tensors[whole].quantization = make_steps([steps.scale], [steps.zero_point])
     yield make_operator(model, Op.QUANTIZE, [tensor], whole, schema.QuantizeOptionsT())
     yield make_operator(model, Op.DEQUANTIZE, [whole], real, schema.DequantizeOptionsT())
     yield real

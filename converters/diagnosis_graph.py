@@ -7,7 +7,7 @@ its skip. So every tensor of the graph belongs to one layer, which has the name 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.edit import text
+from converters.ends import INNER_SUFFIXES
 from converters.flatbuffer import Model
 from converters.patterns import op_code
 from converters.quantized_layers import WEIGHTED, layers
-from converters.runtime import decode, encode_pixels
+from converters.runtime import LoadedModel, decode, encode_pixels
 from converters.verify import with_outputs
 from edgenet.errors import InputError
 
@@ -60,7 +61,7 @@ class Tensor:
     name: str
     values: int
     float_index: int
-    file_index: int
+    place: int | str  # in the file: the index of a tensor, or the name of a value of an .onnx file
     steps: Steps | None
 
 
@@ -99,13 +100,17 @@ def pair_layers(reference: bytes, content: bytes) -> list[LayerPair]:
     """
     original, model = flatbuffer.read(reference), flatbuffer.read(content)
     _undo_end_names(model)
-    owners, tensors = _owners(original), list(_shared_tensors(original, model))
+    return paired(original, list(_shared_tensors(original, model)), _rounded_weights(model, original))
+
+
+def paired(original: Model, tensors: Sequence[Tensor], rounded: Iterable[RoundedWeights]) -> list[LayerPair]:
+    """Return the layers that shared tensors and rounded weights belong to; raise InputError if there is none."""
     if not tensors:
         raise InputError("no tensor of the file has the name of one of the float file", mend="give the right one")
-    weights = {row.output: row for row in _rounded_weights(model, original)}
+    owned, weights = owners(original), {row.output: row for row in rounded}
     grouped: dict[str, list[Tensor]] = {}
     for tensor in tensors:
-        grouped.setdefault(owners[tensor.float_index], []).append(tensor)
+        grouped.setdefault(owned[tensor.float_index], []).append(tensor)
     pairs = [
         LayerPair(name, tuple(rows), next((weights[row.name] for row in rows if row.name in weights), None))
         for name, rows in grouped.items()
@@ -118,41 +123,58 @@ def pair_layers(reference: bytes, content: bytes) -> list[LayerPair]:
 
 def multiply_accumulates(model: Model) -> int:
     """Return how many multiply-accumulates the weighted ops of a graph take for one image."""
-    tensors, total = model.subgraphs[0].tensors, 0
-    for operator in model.subgraphs[0].operators:
-        if op_code(model, operator) in WEIGHTED:
-            weight, output = tensors[operator.inputs[1]].shape, tensors[operator.outputs[0]].shape
-            each = weight[:3] if op_code(model, operator) == Op.DEPTHWISE_CONV_2D else weight[1:]
-            total += math.prod(output) * math.prod(each)
-    return total
+    return sum(operator_macs(model, operator) for operator in model.subgraphs[0].operators)
+
+
+def operator_macs(model: Model, operator: Any) -> int:
+    """Return how many multiply-accumulates one op takes: 0 for one without weights."""
+    code = op_code(model, operator)
+    if code not in WEIGHTED:
+        return 0
+    tensors = model.subgraphs[0].tensors
+    weight, output = tensors[operator.inputs[1]].shape, tensors[operator.outputs[0]].shape
+    each = weight[:3] if code == Op.DEPTHWISE_CONV_2D else weight[1:]
+    return int(math.prod(output) * math.prod(each))
 
 
 def _shared_tensors(original: Model, model: Model) -> Iterator[Tensor]:
     """Yield the activations that both graphs have by name, in the order of the float one."""
-    files = _filled(model)
-    for name, index in _filled(original).items():
+    files, converted = filled(model), _converted(model)
+    for name, index in filled(original).items():
         if name in files:
             row = model.subgraphs[0].tensors[files[name]]
-            yield Tensor(name, math.prod(row.shape), index, files[name], _steps(row))
+            steps = steps_of(row) or steps_of(converted.get(files[name], row))
+            yield Tensor(name, math.prod(row.shape), index, files[name], steps)
+
+
+def _converted(model: Model) -> dict[int, Any]:
+    """Return the rounded copy of each float tensor that has one: what its readers in int8 see of it."""
+    graph = model.subgraphs[0]
+    return {
+        int(row.inputs[0]): graph.tensors[row.outputs[0]]
+        for row in graph.operators
+        if op_code(model, row) == Op.QUANTIZE and graph.tensors[row.inputs[0]].type == Type.FLOAT32
+    }
 
 
 def _undo_end_names(model: Model) -> None:
     """Give the inner tensors their names back, which the ends that were added took."""
-    named = {text(tensor.name): tensor for tensor in model.subgraphs[0].tensors}
-    for name, tensor in named.items():
-        end = named.get(name.removesuffix("/quantized"))
-        if end is not None and end is not tensor:
-            tensor.name, end.name = end.name, f"{text(end.name)}/end"
+    for suffix in INNER_SUFFIXES:
+        named = {text(tensor.name): tensor for tensor in model.subgraphs[0].tensors}
+        for name, tensor in named.items():
+            end = named.get(name.removesuffix(suffix))
+            if end is not None and end is not tensor:
+                tensor.name, end.name = end.name, f"{text(end.name)}/end"
 
 
-def _filled(model: Model) -> dict[str, int]:
+def filled(model: Model) -> dict[str, int]:
     """Return the tensors by name that ops fill, in their order; ends and unpacked weights are none."""
     graph = model.subgraphs[0]
     outputs = [int(row.outputs[0]) for row in graph.operators if op_code(model, row) not in _ENDS]
     return {text(graph.tensors[tensor].name): tensor for tensor in outputs}
 
 
-def _owners(model: Model) -> dict[int, str]:
+def owners(model: Model) -> dict[int, str]:
     """Return the name of the layer to which each tensor belongs that an op fills."""
     graph = model.subgraphs[0]
     image = int(graph.inputs[0])
@@ -173,7 +195,8 @@ def _layer_name(model: Model, operator: Any) -> str:
     return weight.removesuffix("/weight") if known else text(tensors[operator.outputs[0]].name)
 
 
-def _steps(tensor: Any) -> Steps | None:
+def steps_of(tensor: Any) -> Steps | None:
+    """Return the steps of a tensor of a file; None for one that is not quantized."""
     quantization = tensor.quantization
     if tensor.type not in STEPS or quantization is None or quantization.scale is None:
         return None
@@ -187,10 +210,11 @@ def _rounded_weights(model: Model, original: Model) -> Iterator[RoundedWeights]:
     names = {text(tensor.name): index for index, tensor in enumerate(original.subgraphs[0].tensors)}
     for layer in layers(model, original):
         weight = layer.weight_steps * layer.weight_scales
-        bias = layer.bias_steps * layer.bias_scales if layer.bias else layer.original_bias
+        bias = layer.original_bias if layer.real_bias is None else layer.real_bias
         source = int(fillers[layer.output_name].inputs[0])
         if source in entry and bias is not None:
-            factor, shift = _units(model, source, original, names[layer.input_name])
+            entries = with_outputs(model, [source]), with_outputs(original, [names[layer.input_name]])
+            factor, shift = units(*entries)
             bias = bias - np.sum(weight * (shift / factor), axis=(1, 2, 3))
             weight = weight / factor
         rounded = None if bias is None else np.asarray(bias, dtype=np.float32)
@@ -202,22 +226,19 @@ def _entry_tensors(model: Model) -> set[int]:
     graph = model.subgraphs[0]
     image = {int(graph.inputs[0])}
     for operator in graph.operators:
-        if op_code(model, operator) == Op.QUANTIZE:
+        if op_code(model, operator) in _ENDS and int(operator.inputs[0]) in image:
             image.add(int(operator.outputs[0]))
     return image
 
 
-def _units(
-    model: Model, tensor: int, original: Model, float_tensor: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def units(file: LoadedModel, reference: LoadedModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return factor and shift [C] by which what enters the file's first layer becomes what enters the float one's.
 
     A file may take (pixels - mean) / std as its zero point and scale where the float graph subtracts the mean and
     has 1 / std in its weights. Both are linear in the pixels: a black and a white image tell all.
     """
     ends = []
-    for graph, index in ((model, tensor), (original, float_tensor)):
-        runner = with_outputs(graph, [index])
+    for runner in (file, reference):
         for level in (0, 255):
             pixels = np.full(runner.input.shape[1:], level, dtype=np.uint8)
             runner.run(encode_pixels(pixels, runner.input))

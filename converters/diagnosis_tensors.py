@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.diagnosis_graph import Steps, Tensor
-from converters.runtime import Runner, decode, encode_pixels
+from converters.onnx_file.document import is_onnx
+from converters.onnx_file.inside import OnnxInside
+from converters.runtime import LoadedModel, decode, encode_pixels
 from converters.verify import memory_groups, with_outputs
 from edgenet.agreement import sqnr_db
 from edgenet.progress import Report, tracked
@@ -76,7 +79,7 @@ def tensor_errors(
     reference: bytes, content: bytes, tensors: Sequence[Tensor], images: Sequence[NDArray[np.uint8]], report: Report
 ) -> dict[str, TensorError]:
     """Return each tensor's error by name on raw pixels [side, side, 3]; memory is bounded by passes over groups."""
-    first, second = flatbuffer.read(reference), flatbuffer.read(content)
+    first, second = flatbuffer.read(reference), _watched(content)
     rows = {row.name: row for row in tensors}
     groups = list(memory_groups(first, {row.name: row.float_index for row in tensors}, list(rows)))
     found = {}
@@ -86,15 +89,23 @@ def tensor_errors(
         sums = _watch(
             group,
             with_outputs(first, [row.float_index for row in group]),
-            with_outputs(second, [row.file_index for row in group]),
+            second([row.place for row in group]),
             images,
         )
         found.update({row.name: total.result() for row, total in zip(group, sums, strict=True)})
     return found
 
 
+def _watched(content: bytes) -> Callable[[list[Any]], LoadedModel]:
+    """Return what loads a file with some of its tensors, by their places, as its outputs."""
+    if is_onnx(content):
+        return OnnxInside(content).runner
+    model = flatbuffer.read(content)
+    return lambda places: with_outputs(model, places)
+
+
 def _watch(
-    group: Sequence[Tensor], reference: Runner, test: Runner, images: Sequence[NDArray[np.uint8]]
+    group: Sequence[Tensor], reference: LoadedModel, test: LoadedModel, images: Sequence[NDArray[np.uint8]]
 ) -> list[_Sums]:
     sums = [_Sums(row) for row in group]
     for pixels in images:

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from converters.flatbuffer import Model
 
-_TYPES = {np.dtype(np.float32): schema.TensorType.FLOAT32, np.dtype(np.int32): schema.TensorType.INT32}
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int16): schema.TensorType.INT16,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
+}
 
 
 def text(name: str | bytes) -> str:
@@ -27,13 +32,21 @@ def add_tensor(model: Model, name: str, shape: Sequence[int], kind: int = schema
 
 
 def add_constant(model: Model, name: str, values: NDArray[Any]) -> int:
-    """Add a float32 or int32 constant, and return its index."""
+    """Add a float32, int16, int32 or int64 constant, and return its index."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), dtype=np.uint8)
     model.buffers.append(buffer)
     tensor = add_tensor(model, name, values.shape, _TYPES[values.dtype])
     model.subgraphs[0].tensors[tensor].buffer = len(model.buffers) - 1
     return tensor
+
+
+def make_steps(scales: Sequence[float], zero_points: Sequence[int] | None = None) -> Any:
+    """Return a tensor's quantization: one step, or one for each channel along the first axis; zero points of 0."""
+    quantization = schema.QuantizationParametersT()
+    quantization.scale = list(scales)
+    quantization.zeroPoint = [0] * len(scales) if zero_points is None else list(zero_points)
+    return quantization
 
 
 def make_operator(model: Model, code: int, inputs: Sequence[int], output: int, options: Any = None) -> Any:

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.edit import add_constant, add_tensor, make_operator, set_input, set_output, text
+from converters.edit import add_constant, add_tensor, make_operator, make_steps, set_input, set_output, text
 from converters.flatbuffer import Model
 from converters.op_versions import set_op_versions
+from converters.unused import drop_unused
 from edgenet.precision import IoType
 
 Op, Type = schema.BuiltinOperator, schema.TensorType
 UINT8_SHIFT = 128  # uint8 q = int8 q + 128 for the same real number
+# What is appended to a tensor's name where an end that was added behind it took the name: one of 8 bits, and one of
+# more bits whose end is of 8 bits.
+INNER_SUFFIXES = ("/quantized", "/unrounded")
 
 
 def set_ends(model: Model, io: IoType, *, mean: float | None = None, std: float = 1.0) -> None:
@@ -26,13 +30,41 @@ def set_ends(model: Model, io: IoType, *, mean: float | None = None, std: float 
     graph = model.subgraphs[0]
     inner_in, inner_out = int(graph.inputs[0]), int(graph.outputs[0])
     if io == "float32":
+        inner_out = _unrounded(model, inner_out)
         _set_input_ops(model, inner_in, *_from_float(model, inner_in, mean, std))
-        _set_output_op(model, inner_out, _like(model, inner_out, Type.FLOAT32), Op.DEQUANTIZE)
+        if graph.tensors[inner_out].type != Type.FLOAT32:
+            _set_output_op(model, inner_out, _like(model, inner_out, Type.FLOAT32), Op.DEQUANTIZE)
     elif io == "uint8":
         outer = _like(model, inner_in, Type.UINT8)
         _set_input_ops(model, inner_in, outer, [_quantize(model, outer, inner_in)])
         _set_output_op(model, inner_out, _like(model, inner_out, Type.UINT8), Op.QUANTIZE)
     set_op_versions(model)
+
+
+def plain_name(name: str) -> str:
+    """Return the name that a tensor had before an end was added behind it."""
+    return name.removesuffix(INNER_SUFFIXES[0]).removesuffix(INNER_SUFFIXES[1])
+
+
+def round_output(model: Model, inner: int, end: int) -> None:
+    """Let `end`, which a QUANTIZE fills with what `inner` holds, be the output in its place and under its name."""
+    set_output(model, inner, end)
+    _take_name(model, inner, end, INNER_SUFFIXES[1])
+
+
+def _unrounded(model: Model, end: int) -> int:
+    """Return the output after taking away the QUANTIZE that `round_output` was told of, if any."""
+    graph = model.subgraphs[0]
+    last = next((row for row in graph.operators if int(row.outputs[0]) == end), None)
+    name = text(graph.tensors[end].name)
+    if last is None or text(graph.tensors[last.inputs[0]].name) != name + INNER_SUFFIXES[1]:
+        return end
+    inner = int(last.inputs[0])
+    graph.tensors[inner].name = name
+    set_output(model, end, inner)
+    graph.operators.remove(last)
+    drop_unused(model)
+    return int(graph.outputs[0])
 
 
 def _from_float(model: Model, inner: int, mean: float | None, std: float) -> tuple[int, list[Any]]:
@@ -69,11 +101,11 @@ def _set_output_op(model: Model, inner: int, outer: int, code: int) -> None:
     _take_name(model, inner, outer)
 
 
-def _take_name(model: Model, inner: int, outer: int) -> None:
+def _take_name(model: Model, inner: int, outer: int, suffix: str = INNER_SUFFIXES[0]) -> None:
     """Let the new end carry the name that users and the signature know."""
     tensors = model.subgraphs[0].tensors
     tensors[outer].name = tensors[inner].name
-    tensors[inner].name = text(tensors[inner].name) + "/quantized"
+    tensors[inner].name = text(tensors[inner].name) + suffix
 
 
 def _like(model: Model, tensor: int, kind: int) -> int:
@@ -81,8 +113,6 @@ def _like(model: Model, tensor: int, kind: int) -> int:
     source = model.subgraphs[0].tensors[tensor]
     copy = add_tensor(model, text(source.name), source.shape, kind)
     if kind == Type.UINT8:
-        quantization = schema.QuantizationParametersT()
-        quantization.scale = list(source.quantization.scale)
-        quantization.zeroPoint = [int(point) + UINT8_SHIFT for point in source.quantization.zeroPoint]
-        model.subgraphs[0].tensors[copy].quantization = quantization
+        points = [int(point) + UINT8_SHIFT for point in source.quantization.zeroPoint]
+        model.subgraphs[0].tensors[copy].quantization = make_steps(source.quantization.scale, points)
     return copy

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.calibrate import HEADROOM, Calibration
+from converters.calibrate import Calibration
 from converters.calibration_source import CalibrationManifest
 from converters.quantize import ActivationData
 from converters.verify import all_logits, compare, layer_errors
@@ -27,7 +27,10 @@ from edgenet.preprocessing import Preprocessing
 from edgenet.progress import Report
 from edgenet.weights.record import Weights
 
-_TOOLS = ("edgenet", "numpy", "flatbuffers", "ai-edge-litert", "litert-quantizer", "tensorflow", "tf-keras", "pillow")
+_TOOLS = (
+    "edgenet", "numpy", "flatbuffers", "ai-edge-litert", "litert-quantizer", "tensorflow", "tf-keras", "pillow", "onnx",
+    "onnxruntime",
+)  # fmt: skip
 
 
 def tool_versions() -> dict[str, str]:
@@ -88,6 +91,7 @@ def weights_record(weights: Weights) -> WeightsRecord:
         padding=weights.convention.padding,
         batch_norm_epsilon=weights.convention.batch_norm_epsilon,
         notes=weights.notes,
+        whole_model=weights.whole_model,
     )
 
 
@@ -107,7 +111,7 @@ def preprocessing_record(preprocessing: Preprocessing, folding: str) -> Preproce
 
 
 def calibration_record(
-    images: CalibrationManifest, calibration: Calibration, data: ActivationData
+    images: CalibrationManifest, calibration: Calibration, data: ActivationData, method: str
 ) -> CalibrationRecord:
     """Return what the ranges were made from, for the manifest."""
     return CalibrationRecord(
@@ -120,7 +124,7 @@ def calibration_record(
         files={file.name: file.sha256 for file in images.files},
         skipped=tuple(SkippedRecord(name=row.name, reason=row.reason) for row in images.skipped),
         notes=images.notes,
-        method=calibration.method if data is calibration.narrow else f"minmax x {HEADROOM:g}",
+        method=method,
         candidates_sqnr_db={name: _finite(round(value, 2)) for name, value in calibration.candidates_sqnr_db.items()},
         ranges={name: RangeRecord(low=row.low, high=row.high) for name, row in data.ranges.items()},
     )

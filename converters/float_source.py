@@ -9,8 +9,8 @@ from converters.edit import text
 from converters.entry import FLOAT_ENTRY, Entry
 from converters.flatbuffer import Model
 from converters.input_ops import prepend_normalization, strip_subtraction
+from converters.job import FloatNetwork
 from converters.ranges import Range
-from converters.write import FloatNetwork
 from edgenet.artifact import sha256
 from edgenet.errors import InputError
 from edgenet.manifest import WeightsRecord

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.runtime import Runner
+from converters.runtime import load_runner
 from edgenet.artifact import Golden
 from edgenet.errors import InputError
 
@@ -28,7 +28,7 @@ class GoldenResult:
 
 def check_golden(content: bytes, golden: Golden) -> GoldenResult:
     """Run a file on its golden inputs; raise InputError if they do not fit its input."""
-    runner = Runner(content)
+    runner = load_runner(content)
     if golden.pixels.shape[1:] != runner.input.shape[1:]:
         raise InputError(f"golden inputs {list(golden.pixels.shape)} do not fit the input {list(runner.input.shape)}")
     answers = np.stack([runner.logits(pixels) for pixels in golden.pixels])

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from converters.conversion import Say, job_for
 from converters.float_source import float_source, side_of
+from converters.job import FloatNetwork
+from converters.onnx_file.options import TFLITE_ONLY, FileChoice
 from converters.probe import golden_images
+from converters.repair.gate import Gate
+from converters.repair.recipe import Recipe
 from converters.screen import read_screened
-from converters.write import FloatNetwork, write_formats
-from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts
+from converters.write import write_formats
+from edgenet.artifact import MANIFEST_SUFFIX, Artifact, beside, find_artifacts
 from edgenet.atomic import make_folder
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest
@@ -33,6 +37,9 @@ class Request:
     samples: int
     seed: int
     overrides: PreprocessingOverrides
+    files: FileChoice = TFLITE_ONLY
+    repair: Gate | None = None
+    recipe: Recipe | None = None
 
 
 def run(
@@ -47,10 +54,11 @@ def run(
     preprocessing = network.preprocessing
     golden = golden_images(preprocessing)
     job = job_for(
-        request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command
-    )
+        request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command,
+        request.files,
+    )  # fmt: skip
     _refuse_overwriting(request.file, network, job.formats, out)
-    return write_formats(network, job, report)
+    return write_formats(network, replace(job, repair=request.repair, recipe=request.recipe), report, say)
 
 
 def _network(request: Request, content: bytes, say: Say) -> FloatNetwork:
@@ -72,8 +80,7 @@ def _network(request: Request, content: bytes, say: Say) -> FloatNetwork:
 
 
 def _manifest_beside(file: Path) -> Manifest | None:
-    beside = file.with_name(file.stem + MANIFEST_SUFFIX)
-    return find_artifacts(file)[0].manifest if beside.exists() else None
+    return find_artifacts(file)[0].manifest if beside(file, MANIFEST_SUFFIX).exists() else None
 
 
 def _refuse_overwriting(

@@ -41,11 +41,18 @@ NO_DATA = ActivationData({}, {})
 
 
 def quantize_model(
-    content: bytes, precision: Precision, data: ActivationData = NO_DATA, original: Model | None = None
+    content: bytes,
+    precision: Precision,
+    data: ActivationData = NO_DATA,
+    original: Model | None = None,
+    *,
+    keep_sums: bool = True,
+    bias_correction: bool = True,
 ) -> Model:
     """Return the model of a float .tflite file in another precision; `data` serves w8a8 and w8a16 alone.
 
-    A caller who has parsed `content` already gives it as `original` too, which stays as it is.
+    A caller who has parsed `content` already gives it as `original` too, which stays as it is. Both remedies of
+    `compensate.py` are taken unless they are turned off.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.
@@ -70,8 +77,10 @@ def quantize_model(
     model, original = flatbuffer.read(bytes(result.quantized_model)), original or flatbuffer.read(content)
     if precision != "fp16":
         widen_tiny_scales(model, original)
-        keep_kernel_sums(model, original)
-        correct_biases(model, original, data.means)
+        if keep_sums:
+            keep_kernel_sums(model, original)
+        if bias_correction:
+            correct_biases(model, original, data.means)
     if precision == "w8a8":
         _refuse_extremes(model)
     return _finished(model)

@@ -17,6 +17,7 @@ from converters.patterns import op_code
 Op, Type = schema.BuiltinOperator, schema.TensorType
 WEIGHTED = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
 _BIAS_TYPES = {Type.INT32: np.int32, Type.INT64: np.int64}
+_READ = (Type.FLOAT32, *_BIAS_TYPES)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Layer:
     original_bias: NDArray[np.float32] | None
     weight: Any  # int8 tensor of the quantized model
     bias: Any | None  # its int32 or int64 tensor; None where the bias stays float or there is none
+    real_bias: NDArray[np.float32] | None  # what the file adds
 
     @property
     def weight_steps(self) -> NDArray[np.int8]:
@@ -83,11 +85,27 @@ def layers(model: Model, original: Model) -> Iterator[Layer]:
             code=op_code(model, row),
             input_name=text(tensors[source.inputs[0]].name),
             output_name=text(tensors[source.outputs[0]].name),
-            original=_constant(original, int(source.inputs[1])),
-            original_bias=_constant(original, int(source.inputs[2])) if _has_bias(source) else None,
+            original=real_values(original, int(source.inputs[1])),
+            original_bias=_real_bias(original, source),
             weight=weight,
             bias=_quantized_bias(model, row),
+            real_bias=_real_bias(model, row),
         )
+
+
+def real_values(model: Model, tensor: int) -> NDArray[np.float32]:
+    """Return a constant, float or a quantized bias, as real numbers."""
+    row = model.subgraphs[0].tensors[tensor]
+    if row.type not in _BIAS_TYPES:
+        return _data(model, row, np.float32).reshape(row.shape)
+    scales = np.asarray(row.quantization.scale, dtype=np.float64)
+    return np.asarray(_data(model, row, _BIAS_TYPES[row.type]).reshape(row.shape) * scales, dtype=np.float32)
+
+
+def _real_bias(model: Model, operator: Any) -> NDArray[np.float32] | None:
+    if not _has_bias(operator) or model.subgraphs[0].tensors[operator.inputs[2]].type not in _READ:
+        return None
+    return real_values(model, int(operator.inputs[2]))
 
 
 def _has_bias(operator: Any) -> bool:
@@ -97,11 +115,6 @@ def _has_bias(operator: Any) -> bool:
 def _quantized_bias(model: Model, operator: Any) -> Any | None:
     tensor = model.subgraphs[0].tensors[operator.inputs[2]] if _has_bias(operator) else None
     return tensor if tensor is not None and tensor.type in _BIAS_TYPES else None
-
-
-def _constant(model: Model, tensor: int) -> NDArray[np.float32]:
-    row = model.subgraphs[0].tensors[tensor]
-    return _data(model, row, np.float32).reshape(row.shape)
 
 
 def _weighted(model: Model) -> list[Any]:

@@ -10,6 +10,7 @@ from converters import flatbuffer
 from converters.entry import FLOAT_ENTRY
 from converters.float_file import build_float
 from converters.float_source import side_of, written_anew
+from converters.foreign.read import read_again
 from converters.screen import read_screened
 from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts, sha256, stem
 from edgenet.errors import EdgenetError, InputError
@@ -41,7 +42,7 @@ def _sibling(artifact: Artifact) -> bytes | None:
     """Return the fp32 file of the same weights and preprocessing beside an artifact, if there is one."""
     manifest = artifact.manifest
     name = stem(manifest.variant, "fp32", manifest.weights.source)
-    path = artifact.path.with_name(name + MANIFEST_SUFFIX)
+    path = artifact.path.with_name(name + MANIFEST_SUFFIX)  # the .tflite file's
     if not path.exists():
         return None
     other = find_artifacts(path)[0]
@@ -65,7 +66,10 @@ def _rebuilt(artifact: Artifact, given: str, say: Callable[[str], None]) -> byte
         choice = f"random:{manifest.weights.origin.removeprefix('seed ')}" if source == "random" else source
     variant = parse_variant(manifest.variant)
     try:
-        weights = load_weights(choice, variant, say=say, num_classes=manifest.weights.num_classes)
+        if manifest.weights.whole_model:
+            weights = read_again(Path(choice), manifest, say)
+        else:
+            weights = load_weights(choice, variant, say=say, num_classes=manifest.weights.num_classes)
     except EdgenetError as error:
         raise InputError(f"the weights of {artifact.path.name} cannot be had: {error.what}", mend=MEND) from error
     if weights.sha256 != manifest.weights.sha256:

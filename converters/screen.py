@@ -1,4 +1,4 @@
-"""Look at a .tflite file from outside in a child process, where a file made to crash can crash alone.
+"""Look at a model file from outside in a child process, where a file made to crash can crash alone.
 
 The runtime does not check a flatbuffer before it follows its offsets, and Python's reader believes every length it
 finds. So both meet an unknown file for the first time in a child, under a time and a memory limit.
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edgenet.artifact import ONNX_SUFFIX
 from edgenet.errors import InputError, MissingError
 
 TIME_LIMIT_S = 120
@@ -21,33 +22,39 @@ import json, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from converters.screened import examine
-print(json.dumps(examine(open(sys.argv[1], "rb").read())))
+print(json.dumps(examine(open(sys.argv[1], "rb").read(), {is_onnx})))
 """
 
 
 def read_screened(path: Path) -> bytes:
-    """Return the bytes of a .tflite file that a child process has parsed, loaded and run once without harm.
+    """Return the bytes of a .tflite or .onnx file that a child process has parsed, loaded and run once without harm.
 
-    Raise InputError for a file that is missing, too large, no .tflite file, or that makes the child fail or die.
+    Raise InputError for a file that is missing, too large, no model, or that makes the child fail or die.
     """
+    kind, runtime = ("an .onnx", "ONNX Runtime") if path.suffix == ONNX_SUFFIX else ("a .tflite", "TFLite")
     if path.exists() and not path.is_file():  # a pipe or a device would never end
-        raise InputError(f"{path} is not a file", allowed="a .tflite file")
+        raise InputError(f"{path} is not a file", allowed=f"{kind} file")
     try:
         size_bytes = path.stat().st_size
         if size_bytes > LIMIT_BYTES:
             raise InputError(f"{path} has {size_bytes} bytes", allowed=f"at most {LIMIT_BYTES} (2 GiB)")
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", allowed="a .tflite file") from error
+        raise InputError(f"cannot read {path}: {error.strerror}", allowed=f"{kind} file") from error
     verdict = _examine_in_child(path)
     if verdict:
-        raise InputError(f"{path.name}: {verdict}", allowed="a .tflite file that TFLite can load and run")
+        raise InputError(f"{path.name}: {verdict}", allowed=f"{kind} file that {runtime} can load and run")
     return content
 
 
 def _examine_in_child(path: Path) -> str:
     """Return what is wrong with the file; "" = nothing."""
-    command = [sys.executable, "-c", _CHILD.format(limit=MEMORY_LIMIT_BYTES), str(path)]
+    command = [
+        sys.executable,
+        "-c",
+        _CHILD.format(limit=MEMORY_LIMIT_BYTES, is_onnx=path.suffix == ONNX_SUFFIX),
+        str(path),
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     try:
         done = subprocess.run(
@@ -65,7 +72,7 @@ def _examine_in_child(path: Path) -> str:
 def _verdict(output: str) -> str:
     document = json.loads(output)
     if document["missing"]:
-        raise MissingError(document["missing"], mend="pip install ai-edge-litert")
+        raise MissingError(document["missing"], mend="edgenet doctor shows how to get it")
     return str(document["wrong"])
 
 

@@ -4,15 +4,17 @@ import numpy as np
 
 from converters import flatbuffer
 from converters.flatbuffer import Model
+from converters.onnx_file.runner import OnnxRunner
 from converters.runtime import Runner
 from edgenet.errors import InputError, MissingError
 
 
-def examine(content: bytes) -> dict[str, str]:
+def examine(content: bytes, is_onnx: bool) -> dict[str, str]:
     """Return what is wrong with a file ("" = nothing) and which package is missing to tell."""
     try:
-        _check_indices(flatbuffer.read(content))
-        runner = Runner(content)
+        if not is_onnx:
+            _check_indices(flatbuffer.read(content))
+        runner = OnnxRunner(content) if is_onnx else Runner(content)
         runner.run(np.zeros(runner.input.shape, dtype=runner.input.dtype))
     except InputError as error:
         return {"wrong": str(error), "missing": ""}

@@ -70,10 +70,7 @@ def verify(
     out: Path, data: Path | None, labels: Path | None, reference: Path | None, weights: str, report: Report, say: Say
 ) -> Verified:
     """Verify the artifacts at `out`; raise InputError for what cannot be read, or files that share no preprocessing."""
-    artifacts = find_artifacts(out)
-    groups = groupby(artifacts, key=lambda row: (row.manifest.weights.sha256, row.manifest.preprocessing.side_px))
-    if len(list(groups)) > 1 or len({row.manifest.to_preprocessing() for row in artifacts}) > 1:
-        raise InputError(f"{out} holds files of several networks", mend="verify them one by one")
+    artifacts = find_one_network(out)
     contents = []
     for index, artifact in enumerate(artifacts):
         report("loading files", index, len(artifacts))
@@ -84,6 +81,15 @@ def verify(
     agreements, images, skipped, notes = _compare(artifacts[0], float_content, contents, data, labels, report)
     rows = zip(artifacts, golden, agreements, strict=True)
     return Verified(tuple(VerifiedFile(row.path, check, found) for row, check, found in rows), images, skipped, notes)
+
+
+def find_one_network(out: Path) -> list[Artifact]:
+    """Return the artifacts at `out`, which one float network answers for; raise InputError."""
+    artifacts = find_artifacts(out)
+    groups = groupby(artifacts, key=lambda row: (row.manifest.weights.sha256, row.manifest.preprocessing.side_px))
+    if len(list(groups)) > 1 or len({row.manifest.to_preprocessing() for row in artifacts}) > 1:
+        raise InputError(f"{out} holds files of several networks", mend="verify them one by one")
+    return artifacts
 
 
 def _compare(

@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.edit import text
+from converters.ends import plain_name
 from converters.flatbuffer import Model
+from converters.onnx_file.document import is_onnx
+from converters.onnx_file.gains import onnx_gains
+from converters.onnx_file.inside import OnnxInside
 from converters.patterns import op_code
 from converters.quantized_layers import WEIGHTED
-from converters.runtime import Runner, decode, encode_pixels
+from converters.repair.gains import Gains, gained_reference, read_gains
+from converters.runtime import LoadedModel, Runner, decode, encode_pixels, load_runner
 from edgenet.agreement import Agreement, Comparison, sqnr_db
 from edgenet.progress import Report, silent, tracked
 
@@ -35,12 +40,15 @@ class LayerError:
 
 def all_logits(content: bytes, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
     """Yield the logits [classes] of a file for raw pixels [side, side, 3], in order, one core an image."""
-    workers = os.cpu_count() or 1
-    runners = [Runner(content) for _ in range(workers)]
+    return logits_of([load_runner(content) for _ in range(os.cpu_count() or 1)], images)
+
+
+def logits_of(runners: Sequence[LoadedModel], images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the logits [classes] of one model, loaded once for each core, for raw pixels [side, side, 3], in order."""
     source = iter(images)
-    with ThreadPoolExecutor(workers) as pool:
-        while batch := list(islice(source, workers)):
-            yield from pool.map(Runner.logits, runners, batch)
+    with ThreadPoolExecutor(len(runners)) as pool:
+        while batch := list(islice(source, len(runners))):
+            yield from pool.map(LoadedModel.logits, runners, batch)
 
 
 def compare(
@@ -66,23 +74,44 @@ def layer_errors(
     report: Report = silent,
 ) -> list[LayerError]:
     """Return the error of every convolution and dense layer that both files have by name, the worst first."""
-    first, second = flatbuffer.read(reference), flatbuffer.read(test)
-    ours, theirs = _layer_tensors(first), _layer_tensors(second)
-    shared = [name for name in ours if name in theirs]
+    first, second = flatbuffer.read(gained_reference(reference, gains_of(test))), _inside(test)
+    ours = _layer_tensors(first)
+    shared = [name for name in ours if name in second.names]
     errors = []
     groups = list(memory_groups(first, ours, shared))
     for names in tracked(groups, step, len(groups), report):
-        one, other = [ours[name] for name in names], [theirs[name] for name in names]
+        one = [ours[name] for name in names]
         # The runners stay nameless: one that lived on would add its tensors to those of the next group.
-        errors += _compare_layers(names, with_outputs(first, one), with_outputs(second, other), images[:LAYER_IMAGES])
+        errors += _compare_layers(names, with_outputs(first, one), second.runner(names), images[:LAYER_IMAGES])
     return sorted(errors, key=lambda row: row.sqnr_db)
+
+
+def gains_of(content: bytes) -> Gains:
+    """Return the channel gains that a file was written with."""
+    return onnx_gains(content) if is_onnx(content) else read_gains(flatbuffer.read(content))
+
+
+class _TfliteInside:
+    """A .tflite file whose layers can be looked at by name."""
+
+    def __init__(self, content: bytes) -> None:
+        self._model = flatbuffer.read(content)
+        self._tensors = _layer_tensors(self._model)
+        self.names = set(self._tensors)
+
+    def runner(self, names: Sequence[str]) -> LoadedModel:
+        """Return the file loaded with these layers as its outputs."""
+        return with_outputs(self._model, [self._tensors[name] for name in names])
+
+
+def _inside(content: bytes) -> _TfliteInside | OnnxInside:
+    return OnnxInside(content) if is_onnx(content) else _TfliteInside(content)
 
 
 def _layer_tensors(model: Model) -> dict[str, int]:
     graph = model.subgraphs[0]
     outputs = [int(row.outputs[0]) for row in graph.operators if op_code(model, row) in WEIGHTED]
-    # A quantized file's last tensor is renamed where an end was added to it.
-    return {text(graph.tensors[tensor].name).removesuffix("/quantized"): tensor for tensor in outputs}
+    return {plain_name(text(graph.tensors[tensor].name)): tensor for tensor in outputs}
 
 
 def memory_groups(model: Model, tensors: dict[str, int], names: list[str]) -> Iterator[list[str]]:
@@ -111,7 +140,7 @@ def with_outputs(model: Model, tensors: list[int]) -> Runner:
 
 
 def _compare_layers(
-    names: list[str], reference: Runner, test: Runner, images: Sequence[NDArray[np.uint8]]
+    names: list[str], reference: LoadedModel, test: LoadedModel, images: Sequence[NDArray[np.uint8]]
 ) -> list[LayerError]:
     signal, noise = np.zeros(len(names)), np.zeros(len(names))
     for pixels in images:

@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.runtime import Runner
+from converters.runtime import load_runner
 from edgenet.agreement import Agreement, Comparison
 from edgenet.datasets import Dataset, Sample
 from edgenet.errors import InputError
@@ -59,7 +59,7 @@ class _Worker:
     """The float file and the files to test, loaded once for one core."""
 
     def __init__(self, contents: Sequence[bytes], preprocessing: Preprocessing) -> None:
-        self._runners = [Runner(content) for content in contents]
+        self._runners = [load_runner(content) for content in contents]
         self._preprocessing = preprocessing
 
     def answer(self, sample: Sample) -> Answer:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.calibrate import Calibration, calibrate
-from converters.calibration_source import CalibrationSet
 from converters.ends import set_ends
-from converters.entry import FLOAT_ENTRY, Entry
+from converters.entry import FLOAT_ENTRY
 from converters.evidence import (
     calibration_record,
     golden_vectors,
@@ -21,50 +17,34 @@ from converters.evidence import (
     tool_versions,
     verification_record,
 )
-from converters.quantize import ActivationData, quantize_model
-from converters.ranges import Range
-from edgenet.artifact import GOLDEN_SUFFIX, MODEL_SUFFIX, Artifact, sha256, stem, write_artifact
+from converters.job import FloatNetwork, Job
+from converters.made import CALIBRATED, Made, make
+from converters.onnx_file.facts import file_facts
+from converters.onnx_file.file import write_onnx
+from converters.onnx_file.options import check_precision
+from converters.onnx_file.seven_bits import round_to_seven_bits
+from converters.probe import surest_probe
+from edgenet.artifact import (
+    GOLDEN_SUFFIX,
+    MODEL_SUFFIX,
+    ONNX_SUFFIX,
+    Artifact,
+    FileFormat,
+    beside,
+    sha256,
+    stem,
+    write_artifact,
+)
 from edgenet.errors import InputError
-from edgenet.manifest import CalibrationRecord, Manifest, VerificationRecord, WeightsRecord
+from edgenet.manifest import (
+    CalibrationRecord,
+    Manifest,
+    OnnxRecord,
+    PreprocessingRecord,
+    VerificationRecord,
+)
 from edgenet.precision import IoType, Precision
-from edgenet.preprocessing import Preprocessing
 from edgenet.progress import Report, silent
-
-CALIBRATED: tuple[Precision, ...] = ("w8a8", "w8a16")
-
-
-@dataclass(frozen=True)
-class FloatNetwork:
-    """A float network as the files are made from it; `content` takes raw pixels 0–255."""
-
-    variant: str
-    content: bytes
-    integer_content: bytes  # what w8a8 and w8a16 are made from, with the input that `entry` describes
-    entry: Entry
-    exact: dict[str, Range]  # ranges of the input, known beforehand
-    weights: WeightsRecord
-    preprocessing: Preprocessing
-    network_error: float | None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Images that calibration does not see: raw pixels [side, side, 3], and where they are from."""
-
-    images: Sequence[NDArray[np.uint8]]
-    description: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to write, where to, and on which images to prove it."""
-
-    formats: tuple[tuple[Precision, IoType], ...]
-    out: Path
-    calibration: CalibrationSet | None  # w8a8 and w8a16 need it
-    probe: Probe | None  # None: do not verify
-    golden: Sequence[NDArray[np.uint8]]
-    command: tuple[str, ...] = ()
 
 
 def needs_calibration(precisions: Sequence[Precision]) -> bool:
@@ -72,18 +52,41 @@ def needs_calibration(precisions: Sequence[Precision]) -> bool:
     return any(precision in CALIBRATED for precision in precisions)
 
 
-def write_formats(network: FloatNetwork, job: Job, report: Report = silent) -> list[Artifact]:
+def write_formats(
+    network: FloatNetwork, job: Job, report: Report = silent, say: Callable[[str], None] = lambda text: None
+) -> list[Artifact]:
     """Write every format of `job` with its manifest and golden vectors; each is whole or not there.
 
-    Raise InputError for images or a folder that cannot be used.
+    `say` is told how each rung of a repair went. A repair that is interrupted still writes its best file so far.
+    Raise InputError for images or a folder that cannot be used, or a precision that a file format does not have.
     """
+    if "onnx" in job.files.formats:
+        for precision, _ in job.formats:
+            check_precision(precision, job.files.onnx)
     calibration = None
     if needs_calibration([precision for precision, _ in job.formats]):
         if job.calibration is None:
             raise InputError("w8a8 and w8a16 need calibration images", mend="give --calib DIR, or --calib builtin")
         calibration = calibrate(network.integer_content, network.entry, network.exact, job.calibration, report)
-    writer = _Writer(network, job, calibration, report)
-    return [writer.write(precision, io) for precision, io in job.formats]
+    if job.repair and job.probe and job.probe.is_procedural:
+        job = replace(job, probe=surest_probe(network))
+    writer = _Writer(network, job, calibration, report, say)
+    artifacts = [artifact for precision, io in job.formats for artifact in writer.write(precision, io)]
+    for artifact in artifacts:
+        if artifact.manifest.repair and artifact.manifest.repair.interrupted:
+            say(f"interrupted: {artifact.path} is the best file so far, and its manifest says so")
+            raise KeyboardInterrupt
+    return artifacts
+
+
+@dataclass(frozen=True)
+class _File:
+    """A model file and what goes with it; `more` are further files by their names."""
+
+    name: str
+    content: bytes
+    onnx: OnnxRecord | None
+    more: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -94,56 +97,62 @@ class _Writer:
     job: Job
     calibration: Calibration | None
     report: Report
+    say: Callable[[str], None]
 
-    def write(self, precision: Precision, io: IoType) -> Artifact:
-        """Write one format."""
-        content = self._content(precision, io)
-        golden = golden_vectors(content, self.network.content, self.job.golden)
+    def write(self, precision: Precision, io: IoType) -> list[Artifact]:
+        """Write one precision in every file format."""
+        made = make(self.network, self.job, self.calibration, precision, self.report, self.say)
+        files = [self._file(made, precision, io, kind) for kind in self.job.files.formats]
+        return [self._artifact(made, file, precision, io) for file in files]
+
+    def _artifact(self, made: Made, file: _File, precision: Precision, io: IoType) -> Artifact:
+        golden = golden_vectors(file.content, self.network.content, self.job.golden)
+        manifest = self._manifest(made, file, precision, io)
+        return write_artifact(self.job.out, file.content, golden, manifest, file.more)
+
+    def _file(self, made: Made, precision: Precision, io: IoType, kind: FileFormat) -> _File:
+        model, entry = made.model, self.network.entry
+        if made.data is not None:
+            if kind == "onnx" and self.job.files.onnx.weight_bits == 7:
+                round_to_seven_bits(model, flatbuffer.read(made.float_content), made.data.means)
+            set_ends(model, io, mean=None if entry.folding == "subtracted" else entry.zero_point, std=entry.std)
         name = stem(self.network.variant, precision, self.network.weights.source)
-        return write_artifact(self.job.out / name, content, golden, self._manifest(name, precision, io, content))
+        if kind == "tflite":
+            return _File(f"{name}{MODEL_SUFFIX}", flatbuffer.write(model), None, {})
+        facts = file_facts(self.network.variant, precision, io, self.network.weights, self._preprocessing(made))
+        written = write_onnx(model, name, precision, self.job.files.onnx, facts)
+        return _File(f"{name}{ONNX_SUFFIX}", written.content, written.record, written.more)
 
-    def _content(self, precision: Precision, io: IoType) -> bytes:
-        data = self._data(precision)
-        if data is None:
-            return flatbuffer.write(quantize_model(self.network.content, precision))
-        entry = self.network.entry
-        if self.calibration and data is self.calibration.narrow:
-            model = flatbuffer.read(self.calibration.narrow_content)
-        else:
-            model = quantize_model(self.network.integer_content, precision, data)
-        set_ends(model, io, mean=None if entry.folding == "subtracted" else entry.zero_point, std=entry.std)
-        return flatbuffer.write(model)
+    def _preprocessing(self, made: Made) -> PreprocessingRecord:
+        entry = FLOAT_ENTRY if made.data is None else self.network.entry
+        return preprocessing_record(self.network.preprocessing, entry.describe())
 
-    def _data(self, precision: Precision) -> ActivationData | None:
-        if self.calibration is None or precision not in CALIBRATED:
-            return None
-        return self.calibration.narrow if precision == "w8a8" else self.calibration.wide
-
-    def _manifest(self, name: str, precision: Precision, io: IoType, content: bytes) -> Manifest:
-        data = self._data(precision)
-        folding = (FLOAT_ENTRY if data is None else self.network.entry).describe()
+    def _manifest(self, made: Made, file: _File, precision: Precision, io: IoType) -> Manifest:
         return Manifest(
-            file=f"{name}{MODEL_SUFFIX}",
-            sha256=sha256(content),
-            size_bytes=len(content),
+            file=file.name,
+            sha256=sha256(file.content),
+            size_bytes=len(file.content),
             variant=self.network.variant,
             precision=precision,
             io=io,
             side_px=self.network.preprocessing.side_px,
             weights=self.network.weights,
-            preprocessing=preprocessing_record(self.network.preprocessing, folding),
+            preprocessing=self._preprocessing(made),
             network_error=self.network.network_error,
-            calibration=self._calibration(data),
-            verification=self._verification(precision, content),
-            golden=f"{name}{GOLDEN_SUFFIX}",
+            calibration=self._calibration(made),
+            verification=self._verification(precision, file.content),
+            golden=beside(Path(file.name), GOLDEN_SUFFIX).name,
+            onnx=file.onnx,
+            recipe=made.recipe,
+            repair=made.repair,
             tool_versions=tool_versions(),
             command=self.job.command,
         )
 
-    def _calibration(self, data: ActivationData | None) -> CalibrationRecord | None:
-        if self.calibration is None or self.job.calibration is None or data is None:
+    def _calibration(self, made: Made) -> CalibrationRecord | None:
+        if self.calibration is None or self.job.calibration is None or made.data is None:
             return None
-        return calibration_record(self.job.calibration.manifest, self.calibration, data)
+        return calibration_record(self.job.calibration.manifest, self.calibration, made.data, made.ranges_by)
 
     def _verification(self, precision: Precision, content: bytes) -> VerificationRecord | None:
         probe = self.job.probe

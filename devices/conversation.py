@@ -120,7 +120,14 @@ class Conversation:
 
     def measure(self, job: dict[str, Any]) -> bytes:
         """Return the runner's document for a job as JSON; raise GateFailed or MissingError for what went wrong."""
-        self._send(do="measure", job=job)
+        return self._work("measure", job)
+
+    def answer(self, job: dict[str, Any]) -> bytes:
+        """Return the runner's document of a model's answers as JSON; raise GateFailed or MissingError."""
+        return self._work("answer", job)
+
+    def _work(self, do: str, job: dict[str, Any]) -> bytes:
+        self._send(do=do, job=job)
         for event in self._read(float(job["timeout_s"]) + GRACE_S):
             if event.event == "result":
                 return json.dumps(event.document).encode()
@@ -181,7 +188,7 @@ class Conversation:
         )
 
     def _failure(self, event: Event, job: dict[str, Any]) -> EdgenetError:
-        for model in job["models"]:
+        for model in [*job["models"], *job.get("inputs", ())]:
             if damaged := model.get(DAMAGED.get(event.kind, "")):
                 self._device.remove(PurePosixPath(damaged))
         what, mend = f"on {self._device.address}: {plain(event.message)}", MENDS.get(event.kind, "")

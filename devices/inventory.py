@@ -21,9 +21,9 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from devices.address import FORMS, NAME, Address, Kind, is_address, parse, shown
-from devices.toml_file import Record, parse_toml, read_toml
 from edgenet.atomic import write_files
 from edgenet.errors import InputError
+from edgenet.toml_file import Record, parse_toml, read_toml
 
 FILE = "devices.toml"
 RESERVED = ("local", "adb")

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from devices.toml_file import Record, parse_toml
 from edgenet.errors import InputError
+from edgenet.toml_file import Record, parse_toml
 
 FactName = Literal[
     "soc",

@@ -17,6 +17,7 @@ PARTS = (
     "child",
     "processes",
     "files",
+    "answers",
     "session",
     "main",
 )

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.api import benchmark, compare
+    from benchmarks.api import benchmark, compare, verify_runtimes
     from converters.api import convert, diagnose, quantize, verify
+    from converters.repair.gate import Gate
     from edgenet.build import build
     from edgenet.counts import Counts, count
     from edgenet.errors import EdgenetError, GateFailed, InputError, MissingError
@@ -22,6 +23,7 @@ _HOMES = {
     "Architecture": "edgenet.layers",
     "Counts": "edgenet.counts",
     "EdgenetError": "edgenet.errors",
+    "Gate": "converters.repair.gate",
     "GateFailed": "edgenet.errors",
     "InputError": "edgenet.errors",
     "MissingError": "edgenet.errors",
@@ -38,6 +40,7 @@ _HOMES = {
     "quantize": "converters.api",
     "scaled": "edgenet.variants",
     "verify": "converters.api",
+    "verify_runtimes": "benchmarks.api",
 }
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "Architecture",
     "Counts",
     "EdgenetError",
+    "Gate",
     "GateFailed",
     "InputError",
     "MissingError",
@@ -60,6 +64,7 @@ __all__ = [
     "quantize",
     "scaled",
     "verify",
+    "verify_runtimes",
 ]
 
 

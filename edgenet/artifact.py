@@ -1,12 +1,18 @@
-"""An artifact: a model file, its manifest and its golden vectors, side by side under one stem."""
+"""An artifact: a model file, its manifest and its golden vectors, side by side.
+
+`lite0-w8a8.tflite` has `lite0-w8a8.manifest.json`, `lite0-w8a8.onnx` has `lite0-w8a8.onnx.manifest.json`: one folder
+holds both.
+"""
 
 import hashlib
 import io
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +27,9 @@ DAMAGED = (
     OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error,
     tokenize.TokenError,
 )  # fmt: skip
-MODEL_SUFFIX, MANIFEST_SUFFIX, GOLDEN_SUFFIX = ".tflite", ".manifest.json", ".golden.npz"
+MODEL_SUFFIX, ONNX_SUFFIX, MANIFEST_SUFFIX, GOLDEN_SUFFIX = ".tflite", ".onnx", ".manifest.json", ".golden.npz"
+FileFormat = Literal["tflite", "onnx"]
+FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,11 @@ def stem(variant: str, precision: Precision, source: str) -> str:
     return f"{variant}-{precision}" + ("-random" if source == "random" else "")
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of what belongs to a model file: its manifest, its golden vectors."""
+    return path.with_name((path.name if path.suffix == ONNX_SUFFIX else path.stem) + suffix)
+
+
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of `content` in hex."""
     return hashlib.sha256(content).hexdigest()
@@ -62,14 +75,17 @@ def pack_golden(golden: Golden) -> bytes:
     return stream.getvalue()
 
 
-def write_artifact(stem_path: Path, content: bytes, golden: Golden, manifest: Manifest) -> Artifact:
-    """Write a model file, its golden vectors and its manifest under one stem, all or none; raise InputError."""
-    path = stem_path.with_name(stem_path.name + MODEL_SUFFIX)
+def write_artifact(
+    folder: Path, content: bytes, golden: Golden, manifest: Manifest, more: Mapping[str, bytes] | None = None
+) -> Artifact:
+    """Write a model file, its golden vectors, its manifest and `more` files by name, all or none; raise InputError."""
+    path = folder / manifest.file
     document = manifest.model_dump_json(indent=2) + "\n"
     write_files({
         path: content,
-        path.with_name(manifest.golden): pack_golden(golden),
-        stem_path.with_name(stem_path.name + MANIFEST_SUFFIX): document.encode(),
+        **{folder / name: other for name, other in (more or {}).items()},
+        folder / manifest.golden: pack_golden(golden),
+        beside(path, MANIFEST_SUFFIX): document.encode(),
     })  # fmt: skip
     return Artifact(path, manifest)
 
@@ -114,8 +130,9 @@ def find_artifacts(path: Path) -> list[Artifact]:
             raise InputError(f"no artifact in {path}", allowed="a folder that edgenet convert wrote", mend="see --out")
         return [_read(manifest) for manifest in manifests]
     if not path.exists():
-        raise InputError(f"{path} does not exist", allowed="a .tflite file or its folder", mend="edgenet convert first")
-    return [_read(path if path.name.endswith(MANIFEST_SUFFIX) else path.with_name(path.stem + MANIFEST_SUFFIX))]
+        allowed = "a .tflite or .onnx file, or its folder"
+        raise InputError(f"{path} does not exist", allowed=allowed, mend="edgenet convert first")
+    return [_read(path if path.name.endswith(MANIFEST_SUFFIX) else beside(path, MANIFEST_SUFFIX))]
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -132,7 +149,7 @@ def read_manifest(path: Path) -> Manifest:
 def _read(manifest_path: Path) -> Artifact:
     manifest = read_manifest(manifest_path)
     path = manifest_path.with_name(manifest.file)
-    if manifest_path.name != path.stem + MANIFEST_SUFFIX:
+    if manifest_path != beside(path, MANIFEST_SUFFIX):
         raise InputError(f"{manifest_path.name} is the manifest of {path.name}", mend="rename neither of the two")
     if not path.exists():
         raise InputError(f"{path.name} is missing beside its manifest", mend="convert again")

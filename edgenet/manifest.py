@@ -39,6 +39,7 @@ class WeightsRecord(Record):
     padding: Literal["same", "symmetric"] | None  # None: a model file, which holds its convolutions as they are
     batch_norm_epsilon: float | None
     notes: tuple[str, ...] = ()
+    whole_model: bool = False  # the file was a model fine-tuned elsewhere, given by --from
 
 
 class PreprocessingRecord(Record):
@@ -101,6 +102,58 @@ class VerificationRecord(Record):
     worst_layer_sqnr_db: float | None
 
 
+class OrtRecord(Record):
+    """The .ort file beside an .onnx file: its graph, optimized for any processor, in ONNX Runtime's own format."""
+
+    file: FileName
+    sha256: str
+    size_bytes: int
+    level: Literal["all but NCHWc"]  # which optimizations; NCHWc is a layout for the processor that writes the file
+    written_by: str  # that ONNX Runtime and later ones read it
+
+
+class OnnxRecord(Record):
+    """What is particular to an .onnx file."""
+
+    opset: int
+    ir_version: int
+    activations: Literal["float32", "uint8", "int8"]
+    weight_bits: Literal[7, 8, 16, 32]  # 7: 8-bit weights that keep to -64..64
+    cpu: Literal["x86-vnni", "x86-avx2", "arm"] | None  # what the two were chosen for; None: there was no choice
+    ort: OrtRecord | None
+
+
+class RepairStepRecord(Record):
+    """One trial of a repair: a recipe, what its file showed on the probe and what it cost."""
+
+    rung: str
+    recipe: str  # TOML, as --recipe takes it
+    agreement: float
+    agreement_low: float  # 95 % Wilson interval
+    agreement_high: float
+    crossed_agreement: float  # each image's errors laid on each image's logits: steadier than counting
+    sqnr_db: float | None  # None: the logits are equal
+    size_bytes: int  # with int8 ends
+    latency_ratio: float  # measured on the converting machine, one thread, in turns with the plain w8a8 file
+    full_integer: bool  # every op is an 8-bit one, which an Edge TPU asks for
+    high_precision_share: float  # of the multiply-accumulates
+    kept: bool  # it was the best file so far
+    duration_s: float
+
+
+class RepairRecord(Record):
+    """How a file was repaired; the last step that was kept is the file."""
+
+    target: Literal["cpu", "npu", "edgetpu"]
+    min_agree: float
+    max_latency_cost: float
+    probe: str
+    images: int
+    passed: bool
+    interrupted: bool  # the ladder was not climbed to its end
+    steps: tuple[RepairStepRecord, ...]
+
+
 class Manifest(Record):
     """Everything that is known about one artifact."""
 
@@ -119,6 +172,9 @@ class Manifest(Record):
     calibration: CalibrationRecord | None
     verification: VerificationRecord | None
     golden: FileName  # file name of the golden inputs and outputs
+    onnx: OnnxRecord | None = None
+    recipe: str | None = None  # of a w8a8 file: TOML, as --recipe takes it
+    repair: RepairRecord | None = None
     tool_versions: dict[str, str]
     command: tuple[str, ...]
 

@@ -19,8 +19,9 @@ import pytest
 
 from converters.calibration_source import open_calibration
 from converters.convert import float_network
+from converters.job import Job
 from converters.probe import golden_images
-from converters.write import Job, needs_calibration, write_formats
+from converters.write import needs_calibration, write_formats
 from edgenet.__main__ import main
 from edgenet.artifact import Artifact, find_artifacts
 from edgenet.atomic import write_files

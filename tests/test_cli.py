@@ -101,11 +101,11 @@ def test_each_verb_has_help(run: Run, verb: str) -> None:
 
 @EACH_VERB
 def test_an_unknown_flag_is_one_line_and_2(run: Run, verb: str) -> None:
-    outcome = run(*EXAMPLES[verb], "--frobnicate")
+    outcome = run(*EXAMPLES[verb], "--xyzzy")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("error: ")
     assert outcome.err.count("\n") == 1
-    assert "--frobnicate" in outcome.err
+    assert "--xyzzy" in outcome.err
     words = EXAMPLES[verb][: 2 if isinstance(VERBS[verb], Group) else 1]
     assert f"edgenet {' '.join(words)} --help" in outcome.err
 
@@ -165,12 +165,12 @@ WRONG = [
     Wrong(["quantize", "x.tflite"], "no precision was given; allowed: --int8"),
     Wrong(["quantize", "x.tflite", "--int8"], "cannot read x.tflite: No such file or directory"),
     Wrong(["quantize", "x.tflite", "--precision", "fp32"], "the file is fp32 already"),
-    Wrong(["verify", "nowhere"], "nowhere does not exist; allowed: a .tflite file or its folder"),
+    Wrong(["verify", "nowhere"], "nowhere does not exist; allowed: a .tflite or .onnx file, or its folder"),
     Wrong(["verify", "."], "no artifact in .; allowed: a folder that edgenet convert wrote"),
     Wrong(["verify", ".", "--max-drop", "1"], "--max-drop needs labelled photos; add --data DIR"),
     Wrong(["verify", ".", "--min-agree", "95"], "--min-agree cannot be 95; allowed: a share from 0 to 1"),
     Wrong(["verify", ".", "--labels", "x.csv"], "--labels needs photos; add --data DIR"),
-    Wrong(["diagnose", "nowhere"], "nowhere does not exist; allowed: a .tflite file or its folder"),
+    Wrong(["diagnose", "nowhere"], "nowhere does not exist; allowed: a .tflite or .onnx file, or its folder"),
     Wrong(["diagnose", ".", "--picture", "x.png"], "--picture cannot be 'x.png'; allowed: a name that ends in .svg"),
 ]
 

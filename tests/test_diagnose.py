@@ -24,10 +24,11 @@ from converters.diagnosis_graph import LayerPair, pair_layers
 from converters.diagnosis_tensors import tensor_errors
 from converters.edit import text
 from converters.flatbuffer import Model
+from converters.job import Job
 from converters.probe import golden_images
 from converters.quantized_layers import layers
 from converters.verify import all_logits
-from converters.write import Job, write_formats
+from converters.write import write_formats
 from edgenet.__main__ import main
 from edgenet.agreement import sqnr_db
 from edgenet.artifact import find_artifacts, read_golden, sha256, write_artifact
@@ -116,7 +117,7 @@ def _damaged(written: Path, folder: Path, damage: Callable[[Model, Model], None]
     damage(model, flatbuffer.read((folder / FLOAT).read_bytes()))
     content = flatbuffer.write(model)
     manifest = artifact.manifest.model_copy(update={"sha256": sha256(content), "size_bytes": len(content)})
-    return write_artifact(folder / artifact.path.stem, content, read_golden(artifact), manifest).path
+    return write_artifact(folder, content, read_golden(artifact), manifest).path
 
 
 def test_a_layer_with_coarse_weights_comes_first(

@@ -71,7 +71,7 @@ def _verified(path: Path, artifact: Artifact) -> None:
     content = path.read_bytes()
     manifest = artifact.manifest.model_copy(update={"sha256": sha256(content), "size_bytes": len(content)})
     folder = path.parent / "artifact"
-    write_artifact(folder / artifact.path.stem, content, read_golden(artifact), manifest)
+    write_artifact(folder, content, read_golden(artifact), manifest)
     verification.verify(folder, None, None, None, "", silent, lambda _: None)
 
 

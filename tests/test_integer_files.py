@@ -12,12 +12,12 @@ from converters.compensate import correct_biases, keep_kernel_sums
 from converters.convert import float_network
 from converters.edit import text
 from converters.ends import set_ends
+from converters.job import FloatNetwork
 from converters.patterns import op_code, op_name
 from converters.quantize import ActivationData, quantize_model
 from converters.quantized_layers import layers
 from converters.runtime import Runner
 from converters.verify import compare
-from converters.write import FloatNetwork
 from edgenet.layers import expand
 from edgenet.precision import IoType, Precision
 from edgenet.progress import silent

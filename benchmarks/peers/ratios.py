@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 ROUNDS = 5
 BUSY = 0.5  # load average a core from which on a figure is rough
 MEDIANS = "medians and their ratio; spread: smallest and largest round"
-TOOLS = ("numpy", "tensorflow", "tf-keras", "ai-edge-litert", "litert-quantizer")
+TOOLS = ("numpy", "tensorflow", "tf-keras", "ai-edge-litert", "litert-quantizer", "onnx", "onnxruntime")
 
 Unit = Literal["s", "bytes"]
 Side = Callable[[], float]

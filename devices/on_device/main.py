@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from devices.on_device.answers import collect_answers
 from devices.on_device.child import child_main
 from devices.on_device.files import forget_unused
 from devices.on_device.governor import GovernorError
@@ -88,10 +89,13 @@ def serve(home: Path, owner: str) -> int:
         forget_unused(home / "files")
         host.emit("ready", version=1)
         while True:
-            job = host.command()["job"]
-            progress = _Progress(host)
+            command = host.command()
+            job, progress = command["job"], _Progress(host)
             try:
-                document = Session(job, home, Path("/"), progress.report, host.attend).measure()
+                if command["do"] == "answer":
+                    document = collect_answers(job, Path("/"), progress.report, host.attend)
+                else:
+                    document = Session(job, home, Path("/"), progress.report, host.attend).measure()
             except SessionFailed as error:
                 host.emit("failed", kind=error.kind, message=str(error))
             except GovernorError as error:

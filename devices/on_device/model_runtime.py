@@ -61,12 +61,16 @@ class TfliteModel:
         """Set the input tensor."""
         self._interpreter.set_tensor(self._input["index"], values)
 
+    def raw(self) -> Any:
+        """Return the first output as it is, in steps where it is quantized."""
+        return self._interpreter.get_tensor(self._outputs[0]["index"])
+
     def answer(self) -> Any:
         """Return the first output as float32, dequantized by its scale."""
         import numpy
 
         scale, zero_point = self._outputs[0]["quantization"]
-        values = self._interpreter.get_tensor(self._outputs[0]["index"])
+        values = self.raw()
         if scale:
             return ((values.astype(numpy.float32) - zero_point) * numpy.float32(scale)).astype(numpy.float32)
         return values.astype(numpy.float32)
@@ -121,6 +125,9 @@ class OnnxModel:
         (self._input,) = self._session.get_inputs()
         self._values: dict[str, Any] = {}
         self._answers: list[Any] = []
+        facts = self._session.get_modelmeta().custom_metadata_map
+        # ONNX has no place for the scale of an output but what the writer's own metadata say.
+        self.output_step, self._zero_point = float(facts.get("output_scale", 0)), int(facts.get("output_zero_point", 0))
 
     def _open(self, profile_prefix: str | None) -> Any:
         options = self._module.SessionOptions()
@@ -152,13 +159,16 @@ class OnnxModel:
         """Run once."""
         self._answers = self._session.run(None, self._values)
 
+    def raw(self) -> Any:
+        """Return the first output as it is."""
+        return self._answers[0]
+
     def answer(self) -> Any:
-        """Return the first output as float32."""
+        """Return the first output as float32, dequantized by the scale that the file's metadata tell."""
         import numpy
 
-        return self._answers[0].astype(numpy.float32)
-
-    output_step = 0.0
+        values = self._answers[0].astype(numpy.float32)
+        return (values - self._zero_point) * numpy.float32(self.output_step) if self.output_step else values
 
     def coverage(self) -> dict[str, object]:
         """Return the provider; ONNX Runtime does not tell nodes."""

@@ -80,9 +80,12 @@ class MeasuringProcess:
                 stream.close()
 
     def _what(self) -> str:
-        return {"load": "loading", "block": "running", "golden": "checking its golden vectors"}.get(
-            self._doing, self._doing
-        )
+        return {
+            "load": "loading",
+            "block": "running",
+            "golden": "checking its golden vectors",
+            "answer": "running",
+        }.get(self._doing, self._doing)
 
     def _fallen(self) -> SessionFailed:
         status = self._process.wait()

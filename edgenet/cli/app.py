@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgenet import __version__
+from edgenet.cli.repair_options import with_repair_target
 from edgenet.errors import InputError
 
 
@@ -55,7 +56,7 @@ def run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         # Not command.main(): that one turns interrupts and broken pipes into codes of its own.
-        with command.make_context("edgenet", arguments or ["--help"]) as context:
+        with command.make_context("edgenet", with_repair_target(arguments) or ["--help"]) as context:
             command.invoke(context)
     except typer.Exit as done:
         return done.exit_code

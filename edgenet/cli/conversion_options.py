@@ -36,6 +36,20 @@ Seed = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files that are written.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Hold each file against the float network.")]
+Format = Annotated[
+    str, typer.Option("--format", metavar="F", help="Files that are written: tflite (default), onnx, or both.")
+]
+Opset = Annotated[
+    int | None,
+    typer.Option("--opset", parser=whole_number("--opset", 13, 21), metavar="N", help="Of .onnx files, 13 to 21; 17."),
+]
+OnnxCpuFlag = Annotated[
+    str,
+    typer.Option(
+        "--onnx-cpu", metavar="CPU", help="What an int8 .onnx is for: x86-vnni, x86-avx2, arm; this machine's."
+    ),
+]
+Ort = Annotated[bool, typer.Option("--ort", help="Write an .ort file for phones beside each .onnx.")]
 Mean = Annotated[
     str, typer.Option("--mean", metavar="M", help="Normalization mean, pixel units: 127 or 123.7,116.3,103.5.")
 ]

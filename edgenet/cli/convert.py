@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,15 @@ from edgenet.cli.conversion_options import (
     Calib,
     Crop,
     Dynamic,
+    Format,
     Fp16,
     Int8,
     InterpolationFlag,
     Io,
     Mean,
+    OnnxCpuFlag,
+    Opset,
+    Ort,
     Out,
     Precisions,
     Samples,
@@ -29,10 +33,23 @@ from edgenet.cli.conversion_options import (
 )
 from edgenet.cli.options import Classes, Json
 from edgenet.cli.progress import StepProgress
+from edgenet.cli.repair_options import (
+    MaxLatencyCost,
+    MinAgreeFlag,
+    RecipeFlag,
+    RepairFlag,
+    chosen_gate,
+    chosen_recipe,
+)
 from edgenet.cli.written import show_written
 from edgenet.errors import InputError
 from edgenet.precision import MEANING
 from edgenet.variants import Variant, parse_variant
+
+if TYPE_CHECKING:
+    from converters.conversion import Request
+    from edgenet.weights.preprocessing_rules import PreprocessingOverrides
+    from edgenet.weights.record import Weights
 
 VariantFlag = Annotated[str, typer.Option("--variant", metavar="NAME", help="b0, lite0, v2-s, ...; see edgenet list.")]
 WeightsFlag = Annotated[
@@ -40,58 +57,80 @@ WeightsFlag = Annotated[
     typer.Option("--weights", metavar="W", help="auto, packaged, imagenet, random, random:SEED, or a local file."),
 ]
 FromFlag = Annotated[
-    Path | None, typer.Option("--from", metavar="MANIFEST", help="Repeat the run of a .manifest.json.")
+    Path | None,
+    typer.Option(
+        "--from", metavar="FILE", help="A .manifest.json to repeat, or a .keras, .h5, .onnx file or SavedModel."
+    ),
 ]
 
 
 def command(
-    variant: VariantFlag = "",
-    int8: Int8 = False,
-    fp16: Fp16 = False,
-    dynamic: Dynamic = False,
-    precision: Precisions = "",
-    io: Io = "",
-    weights: WeightsFlag = "",
-    calib: Calib = "",
-    samples: Samples = 200,
-    seed: Seed = 0,
-    classes: Classes = None,
-    mean: Mean = "",
-    std: Std = "",
-    crop: Crop = "",
-    interpolation: InterpolationFlag = "",
-    repeat: FromFlag = None,
-    out: Out = Path(),
-    verify: Verify = True,
+    variant: VariantFlag = "", int8: Int8 = False, fp16: Fp16 = False, dynamic: Dynamic = False,
+    precision: Precisions = "", io: Io = "", weights: WeightsFlag = "", calib: Calib = "", samples: Samples = 200,
+    seed: Seed = 0, classes: Classes = None, mean: Mean = "", std: Std = "", crop: Crop = "",
+    interpolation: InterpolationFlag = "", repeat: FromFlag = None, file_format: Format = "", opset: Opset = None,
+    onnx_cpu: OnnxCpuFlag = "", ort: Ort = False, repair: RepairFlag = "", min_agree: MinAgreeFlag = None,
+    max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, out: Out = Path(), verify: Verify = True,
     as_json: Json = False,
-) -> None:
-    """Write a variant as .tflite files, one for each precision, each with its manifest and golden vectors.
+) -> None:  # fmt: skip
+    """Write a variant as .tflite or .onnx files, one for each precision, each with its manifest and golden vectors.
 
     \b
     edgenet convert --variant lite0 --int8
     edgenet convert --variant b0 --precision fp32,fp16,w8a8 --calib photos --out b0
-    edgenet convert --variant b0 --int8 --weights mine.safetensors
+    edgenet convert --variant b0 --int8 --weights mine.safetensors --calib photos --repair
     edgenet convert --from lite0-w8a8.manifest.json --out again
+    edgenet convert --from mine.keras --int8 --calib photos
     """
     from converters import conversion
+    from converters.onnx_file.options import chosen_files
 
-    if repeat is not None:
-        _refuse_beside_from(variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic)
-        request = conversion.request_of_manifest(repeat, weights, calib)
-        if out.resolve() == repeat.parent.resolve():  # a repeat that differs would replace what it differs from
-            raise InputError(f"--from would write over the run of {repeat}", mend="name another folder with --out")
-    else:
-        formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
-        request = conversion.Request(
-            _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed, classes or 0,
-            chosen_overrides(mean, std, crop, interpolation),
+    if repeat is not None and repeat.suffix == ".json":
+        _refuse_beside_from(
+            variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic,
+            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe,
         )  # fmt: skip
+        _run(_repeated(repeat, out, weights, calib), out, verify, as_json)
+        return
+    formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
+    overrides = chosen_overrides(mean, std, crop, interpolation)
+    model = _model(repeat, variant, weights, overrides) if repeat is not None else None
+    request = conversion.Request(
+        model.variant if model else _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed,
+        classes or 0, overrides, files=chosen_files(file_format, opset, onnx_cpu, ort), model=model,
+        repair=chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify),
+        recipe=chosen_recipe(recipe, repair, formats),
+    )  # fmt: skip
+    _run(request, out, verify, as_json)
+
+
+def _repeated(manifest: Path, out: Path, weights: str, calib: str) -> Request:
+    from converters import conversion
+
+    request = conversion.request_of_manifest(manifest, weights, calib)
+    if out.resolve() == manifest.parent.resolve():  # a repeat that differs would replace what it differs from
+        raise InputError(f"--from would write over the run of {manifest}", mend="name another folder with --out")
+    return request
+
+
+def _run(request: Request, out: Path, verify: bool, as_json: bool) -> None:
+    from converters import conversion
+
     for name, ends in request.formats:
         say(f"{request.variant.name} {name}: {MEANING[name]}, {ends} ends")
     with StepProgress() as report:
         artifacts = conversion.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
     conversion.compare_with_manifest(request.manifest, artifacts, say)
     show_written(artifacts, as_json)
+
+
+def _model(path: Path, variant: str, weights: str, overrides: PreprocessingOverrides) -> Weights:
+    """Return what a model that was fine-tuned elsewhere holds."""
+    from converters.foreign.read import read_model
+
+    if weights:
+        raise InputError(f"--weights {weights} beside --from {path}", allowed="one of them", mend="drop --weights")
+    return read_model(path, _variant(variant) if variant else None, overrides, say)
 
 
 def _variant(name: str) -> Variant:

@@ -44,8 +44,8 @@ def command(
     classes: Classes = None,
     as_json: Json = False,
 ) -> None:
-    """Show one variant: exact counts beside the published figures, and its stages; or what a .tflite file holds."""
-    if name.lower().endswith(".tflite"):
+    """Show one variant: exact counts beside the published figures, and its stages; or what a model file holds."""
+    if name.lower().endswith((".tflite", ".onnx")):
         from edgenet.cli.info_file import show_file
 
         if layers or side or classes:

@@ -1,13 +1,14 @@
-"""`edgenet info FILE.tflite`: what a file holds, and what its manifest says of it."""
+"""`edgenet info FILE`: what a file holds, and what its manifest says of it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
+from converters.onnx_file.summary import summarize_onnx
 from converters.screen import read_screened
 from converters.tflite_summary import End, Summary, summarize
-from edgenet.artifact import MANIFEST_SUFFIX, find_artifacts
+from edgenet.artifact import MANIFEST_SUFFIX, ONNX_SUFFIX, beside, find_artifacts
 from edgenet.cli.console import Column, emit_json, next_command, show, show_table
 from edgenet.manifest import Manifest
 
@@ -15,14 +16,17 @@ OP_COLUMNS = (Column("op"), Column("version", numeric=True), Column("count", num
 
 
 def show_file(path: Path, as_json: bool) -> None:
-    """Show a .tflite file of any origin; raise InputError for one that cannot be loaded, or belies its manifest."""
-    summary = summarize(read_screened(path))
+    """Show a model file of any origin; raise InputError for one that cannot be loaded, or belies its manifest."""
+    content, is_tflite = read_screened(path), path.suffix != ONNX_SUFFIX
+    summary = summarize(content) if is_tflite else summarize_onnx(content)
     manifest = _manifest(path)
     if as_json:
         document = manifest.model_dump(mode="json", exclude={"calibration": {"ranges"}}) if manifest else None
         emit_json({"path": str(path), **asdict(summary), "manifest": document})
         return
     _show_summary(path, summary)
+    if is_tflite:
+        show(f"signatures: {', '.join(summary.signatures) or 'none'}")
     if manifest is None:
         show("no manifest beside it: preprocessing, weights and accuracy are not known")
     else:
@@ -30,13 +34,14 @@ def show_file(path: Path, as_json: bool) -> None:
     show()
     show_table(OP_COLUMNS, [(op.name, str(op.version), str(op.count)) for op in summary.ops])
     if manifest is None:
-        next_command(f"edgenet quantize {path} --int8 --calib PHOTOS")
+        verb = "quantize" if is_tflite else "convert --from"
+        next_command(f"edgenet {verb} {path} --int8 --calib PHOTOS")
     else:
         next_command(f"edgenet verify {path} --data PHOTOS")
 
 
 def _manifest(path: Path) -> Manifest | None:
-    return find_artifacts(path)[0].manifest if path.with_name(path.stem + MANIFEST_SUFFIX).exists() else None
+    return find_artifacts(path)[0].manifest if beside(path, MANIFEST_SUFFIX).exists() else None
 
 
 def _show_summary(path: Path, summary: Summary) -> None:
@@ -46,7 +51,6 @@ def _show_summary(path: Path, summary: Summary) -> None:
     for word, ends in (("input", summary.inputs), ("output", summary.outputs)):
         for end in ends:
             show(f"{word}: {end.name} {end.type} {list(end.shape)}{_quantization(end)}")
-    show(f"signatures: {', '.join(summary.signatures) or 'none'}")
 
 
 def _quantization(end: End) -> str:

@@ -13,11 +13,15 @@ from edgenet.cli.conversion_options import (
     Calib,
     Crop,
     Dynamic,
+    Format,
     Fp16,
     Int8,
     InterpolationFlag,
     Io,
     Mean,
+    OnnxCpuFlag,
+    Opset,
+    Ort,
     Out,
     Precisions,
     Samples,
@@ -29,6 +33,14 @@ from edgenet.cli.conversion_options import (
 )
 from edgenet.cli.options import Json
 from edgenet.cli.progress import StepProgress
+from edgenet.cli.repair_options import (
+    MaxLatencyCost,
+    MinAgreeFlag,
+    RecipeFlag,
+    RepairFlag,
+    chosen_gate,
+    chosen_recipe,
+)
 from edgenet.cli.written import show_written
 from edgenet.errors import InputError
 from edgenet.precision import MEANING
@@ -37,23 +49,13 @@ FilePath = Annotated[Path, typer.Argument(metavar="FILE.tflite", show_default=Fa
 
 
 def command(
-    file: FilePath,
-    int8: Int8 = False,
-    fp16: Fp16 = False,
-    dynamic: Dynamic = False,
-    precision: Precisions = "",
-    io: Io = "",
-    calib: Calib = "builtin",
-    samples: Samples = 200,
-    seed: Seed = 0,
-    mean: Mean = "",
-    std: Std = "",
-    crop: Crop = "",
-    interpolation: InterpolationFlag = "",
-    out: Out = Path(),
-    verify: Verify = True,
+    file: FilePath, int8: Int8 = False, fp16: Fp16 = False, dynamic: Dynamic = False, precision: Precisions = "",
+    io: Io = "", calib: Calib = "builtin", samples: Samples = 200, seed: Seed = 0, mean: Mean = "", std: Std = "",
+    crop: Crop = "", interpolation: InterpolationFlag = "", file_format: Format = "", opset: Opset = None,
+    onnx_cpu: OnnxCpuFlag = "", ort: Ort = False, repair: RepairFlag = "", min_agree: MinAgreeFlag = None,
+    max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, out: Out = Path(), verify: Verify = True,
     as_json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write a float .tflite file in other precisions, each with its manifest and golden vectors.
 
     A manifest beside the file says how it wants its pixels; otherwise it is taken to want raw pixels 0–255, or
@@ -64,6 +66,7 @@ def command(
     edgenet quantize model.tflite --int8 --calib photos --mean 127.5 --std 127.5
     """
     from converters import quantization
+    from converters.onnx_file.options import chosen_files
 
     if not (int8 or fp16 or dynamic or precision):
         raise InputError("no precision was given", allowed="--int8, --fp16, --dynamic, --precision LIST")
@@ -74,8 +77,12 @@ def command(
         raise InputError(f"cannot read {file}: No such file or directory", allowed="a .tflite file")
     for name, ends in formats:
         say(f"{file.name} {name}: {MEANING[name]}, {ends} ends")
+    files = chosen_files(file_format, opset, onnx_cpu, ort)
     overrides = chosen_overrides(mean, std, crop, interpolation)
-    request = quantization.Request(file, formats, calib, samples, seed, overrides)
+    gate = chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify)
+    request = quantization.Request(
+        file, formats, calib, samples, seed, overrides, files, gate, chosen_recipe(recipe, repair, formats)
+    )
     with StepProgress() as report:
         artifacts = quantization.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
     show_written(artifacts, as_json)

@@ -10,12 +10,13 @@ import typer
 from edgenet.cli.console import Column, emit_json, next_command, say, show, show_table
 from edgenet.cli.options import Json
 from edgenet.cli.progress import StepProgress
+from edgenet.cli.verify_cells import ACCURACY_FIGURES, accuracy_figures, interval
 from edgenet.cli.written import decibels
 from edgenet.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
     from converters.verification import Verified
-    from edgenet.agreement import Agreement, Proportion
+    from edgenet.agreement import Agreement
 
 OutPath = Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A .tflite file or its folder.")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Photos: class folders, or flat with a CSV.")]
@@ -34,6 +35,18 @@ MaxDrop = Annotated[
 MinAgree = Annotated[
     float | None, typer.Option("--min-agree", metavar="F", help="Fail under this share of equal top-1 classes, 0 to 1.")
 ]
+Runtimes = Annotated[
+    str,
+    typer.Option(
+        "--runtimes",
+        metavar="LIST",
+        help="all, or some of xnnpack, builtin, reference (TFLite kernels), onnxruntime: run in each, tabulate all.",
+    ),
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option("--device", metavar="D", help="With --runtimes: there as well, as benchmark's; may be repeated."),
+]
 
 AGREEMENT = (
     Column("\nfile"),
@@ -42,15 +55,7 @@ AGREEMENT = (
     Column("95 %\ninterval", numeric=True),
     Column("logit\nSQNR dB", numeric=True),
 )
-ACCURACY = (
-    Column("\nfile"),
-    Column("top-1\nfloat", numeric=True),
-    Column("top-1\nfile", numeric=True),
-    Column("95 %\ninterval", numeric=True),
-    Column("drop in\npoints", numeric=True),
-    Column("95 %\ninterval", numeric=True),
-    Column("top-5\nfile", numeric=True),
-)
+ACCURACY = (Column("\nfile"), *ACCURACY_FIGURES)
 
 GATE_MEND = "convert again with more photos (--calib), or with --fp16"
 GOLDEN_MEND = "the file or the runtime is not what it was when the file was written: convert again"
@@ -64,6 +69,8 @@ def command(
     weights: WeightsFlag = "",
     max_drop: MaxDrop = None,
     min_agree: MinAgree = None,
+    runtimes: Runtimes = "",
+    device: Devices = None,
     as_json: Json = False,
 ) -> None:
     """Check files against their manifests, their golden vectors and their float network.
@@ -73,12 +80,21 @@ def command(
 
     \b
     edgenet verify lite0-w8a8.tflite --data photos --max-drop 1.0 --min-agree 0.95
+    edgenet verify lite0 --data photos --runtimes all --device ssh://pi@raspberrypi.local
     """
     from converters import verification
+    from converters.cross_runtime import Source
+    from edgenet.cli import verify_runtimes
 
     _check_gates(data, max_drop, min_agree)
     if labels and not data:
         raise InputError("--labels needs photos", mend="add --data DIR")
+    if device and not runtimes:
+        raise InputError("--device needs --runtimes", mend="add --runtimes all")
+    if runtimes:
+        source = Source(out, data, labels, reference, weights)
+        verify_runtimes.run(source, runtimes, device or [], max_drop, min_agree, as_json)
+        return
     with StepProgress() as report:
         result = verification.verify(out, data, labels, reference, weights, report, say)
     if max_drop is not None and result.rows[0].agreement.accuracy is None:
@@ -125,26 +141,12 @@ def _agreement_cells(row: Any) -> list[str]:
         row.path.name,
         golden if row.golden.passed else f"OFF by {row.golden.max_abs_error:.2g}",
         f"{100 * share.fraction:.1f} %",
-        _interval(share),
+        interval(share),
         decibels(row.sqnr_db),
     ]
 
 
 def _accuracy_cells(name: str, agreement: Agreement) -> list[str]:
-    accuracy = agreement.accuracy
-    if accuracy is None:
+    if agreement.accuracy is None:
         raise ValueError("an unlabelled result has no accuracy")
-    drop = accuracy.drop
-    return [
-        name,
-        f"{100 * accuracy.reference_top1.fraction:.1f} %",
-        f"{100 * accuracy.test_top1.fraction:.1f} %",
-        _interval(accuracy.test_top1),
-        f"{drop.points:.1f}",
-        f"{drop.low_points:.1f} to {drop.high_points:.1f}",
-        f"{100 * accuracy.test_top5.fraction:.1f} %",
-    ]
-
-
-def _interval(share: Proportion) -> str:
-    return f"{100 * share.low:.1f}–{100 * share.high:.1f} %"
+    return [name, *accuracy_figures(agreement.accuracy)]

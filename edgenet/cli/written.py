@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgenet.cli.console import Column, emit_json, next_command, say, show, show_table, warn
+from edgenet.cli.repaired import check_repair, show_recipe, show_repair
 
 if TYPE_CHECKING:
     from edgenet.artifact import Artifact
@@ -34,6 +35,8 @@ def show_written(artifacts: Sequence[Artifact], as_json: bool) -> None:
         _show(artifacts)
     for line in _warnings(artifacts):
         warn(line)
+    for artifact in artifacts:
+        check_repair(artifact.manifest)
     next_command(f"edgenet verify {artifacts[-1].path} --data PHOTOS")
 
 
@@ -53,10 +56,18 @@ def _show(artifacts: Sequence[Artifact]) -> None:
         show(f"calibrated on {calibration.used} images ({calibration.source}), ranges by {calibration.method}")
         for note in calibration.notes:
             say(f"note: {note}")
+    for artifact in artifacts:
+        if artifact.manifest.repair:
+            show_repair(artifact.manifest.repair)
+            break
     if verification:
         show(f"verified on {verification.probe}")
     show()
     show_table(COLUMNS, [_cells(artifact) for artifact in artifacts])
+    for artifact in artifacts:
+        if artifact.manifest.recipe:
+            show_recipe(artifact.manifest)
+            break  # the files of one run share it, whatever their format
 
 
 def _cells(artifact: Artifact) -> list[str]:

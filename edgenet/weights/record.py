@@ -38,3 +38,4 @@ class Weights:
     preprocessing: Preprocessing
     convention: Convention = Convention()
     notes: tuple[str, ...] = field(default=())  # things the user must be told
+    whole_model: bool = False  # the file is a model that was run, not a file of weights; it is to be read so again

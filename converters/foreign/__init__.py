@@ -1,0 +1,1 @@
+"""Models that were fine-tuned elsewhere: recognised as a variant, and read."""

@@ -1,0 +1,1 @@
+"""ONNX files: translated from the TFLite graph under the same names, with the same steps."""

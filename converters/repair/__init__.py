@@ -1,0 +1,1 @@
+"""The repair ladder: ways to bring an int8 file closer to its float network, from free to dear."""

@@ -1,0 +1,174 @@
+"""The repair bench: make the w8a8 file of a recipe, and measure it on images that calibration did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters import flatbuffer
+from converters.calibrate import Calibration, Fed, widened
+from converters.calibration_source import CalibrationSet
+from converters.diagnosis_graph import owners
+from converters.flatbuffer import Model
+from converters.job import FloatNetwork, Probe
+from converters.observe import channel_means, observe
+from converters.quantize import ActivationData, quantize_model
+from converters.ranges import Range, RangeMethod, choose_ranges
+from converters.repair.choose_gains import IMAGES, choose_gains, look_at
+from converters.repair.crossed_agreement import crossed_agreement
+from converters.repair.gains import apply_gains, spreads
+from converters.repair.islands import full_integer, high_precision_share, restore_layers
+from converters.repair.latency import latency_ratio
+from converters.repair.learned_rounding import learn_weights
+from converters.repair.recipe import Recipe, layer_precisions, matching
+from converters.verify import all_logits
+from edgenet.agreement import Agreement, Comparison
+from edgenet.progress import Report, tracked
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A float graph with the gains of a recipe in it, and what calibration saw in it."""
+
+    content: bytes
+    data: dict[RangeMethod, ActivationData]
+    wide: dict[str, Range]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A recipe's file, its ends int8, with what it was made from."""
+
+    recipe: Recipe
+    content: bytes
+    float_content: bytes
+    data: ActivationData
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe's file and what it showed on the probe."""
+
+    made: Made
+    agreement: Agreement
+    crossed: float  # the share of answers that are kept where the probe's errors and logits are crossed
+    latency_ratio: float  # to the plain w8a8 file on this machine
+    full_integer: bool
+    high_precision_share: float  # of the multiply-accumulates
+
+
+@dataclass
+class Bench:
+    """Everything that the rungs of one ladder share; what took long is made once."""
+
+    network: FloatNetwork
+    calibration: Calibration
+    images: CalibrationSet
+    probe: Probe
+    report: Report
+    _bases: dict[tuple[str, ...], Basis] = field(default_factory=dict)
+    _learned: dict[Recipe, Made] = field(default_factory=dict)
+    _expected: list[NDArray[np.float32]] = field(default_factory=list)
+
+    @property
+    def plain(self) -> bytes:
+        """Return the w8a8 file that would be written without a repair: what latencies are held against."""
+        return self.calibration.narrow_content
+
+    def float_model(self) -> Model:
+        """Return the float graph as it was before any gains."""
+        return flatbuffer.read(self.network.integer_content)
+
+    def layer_names(self) -> list[str]:
+        """Return the layers of the network in their order."""
+        names = list(dict.fromkeys(owners(self.float_model()).values()))
+        return names[1:]  # the first is the image
+
+    def make(self, recipe: Recipe) -> Made:
+        """Return the file of a recipe; raise InputError for a pattern that fits no layer.
+
+        Layers leave 8 bits before the others learn: these make up for the rounding that they find before them.
+        """
+        rules = layer_precisions(recipe, self.layer_names())
+        if recipe in self._learned:
+            return self._learned[recipe]
+        basis = self._basis(recipe)
+        original, data = flatbuffer.read(basis.content), self._data(recipe)
+        model = quantize_model(
+            basis.content, "w8a8", data, original,
+            keep_sums=recipe.rounding != "nearest", bias_correction=recipe.bias_correction,
+        )  # fmt: skip
+        restore_layers(model, original, rules, basis.wide)
+        if recipe.rounding == "learned":
+            learn_weights(model, original, self.images, self.network.entry, self.report)
+        made = Made(recipe, flatbuffer.write(model), basis.content, data)
+        if recipe.rounding == "learned":
+            self._learned[recipe] = made
+        return made
+
+    def _data(self, recipe: Recipe) -> ActivationData:
+        return self._basis(recipe).data[recipe.ranges]
+
+    def _basis(self, recipe: Recipe) -> Basis:
+        if recipe.equalize not in self._bases:
+            if len(self._bases) > 1:  # a b7's are 260 MB each; the one without gains is the first and stays
+                self._bases.pop(list(self._bases)[-1])
+            self._bases[recipe.equalize] = self._equalized(recipe.equalize)
+        return self._bases[recipe.equalize]
+
+    def _equalized(self, patterns: Sequence[str]) -> Basis:
+        model = self.float_model()
+        exact, statistics = dict(self.network.exact), self.calibration.statistics
+        known = list(spreads(model)) if patterns else []
+        names = list(dict.fromkeys(
+            name for pattern in patterns for name in matching(pattern, known, "layer that can be equalized")
+        ))  # fmt: skip
+        if names:
+            inputs = [self.network.entry.feed(pixels) for pixels in islice(self.images, IMAGES)]
+            chosen = choose_gains(model, look_at(model, names, tracked(inputs, "equalizing", len(inputs), self.report)))
+            apply_gains(model, chosen.gains)
+            exact |= chosen.ranges
+            content = flatbuffer.write(model)
+            statistics = observe(content, Fed(self.images, self.network.entry, self.report)).statistics
+        else:
+            content = self.network.integer_content
+        means = channel_means(model, statistics)
+        methods: tuple[RangeMethod, ...] = ("minmax", "error", "margin")
+        data = {method: ActivationData(choose_ranges(model, statistics, method) | exact, means) for method in methods}
+        wide = widened(choose_ranges(model, statistics, "minmax")) | self.network.exact
+        return Basis(content, data, wide)
+
+    def try_out(self, recipe: Recipe) -> Trial:
+        """Return the file of a recipe with what it shows on the probe and what it costs."""
+        made = self.make(recipe)
+        model = flatbuffer.read(made.content)
+        expected, got = self._on_probe(made.content)
+        return Trial(
+            made,
+            _compared(expected, got),
+            crossed_agreement(expected, got),
+            latency_ratio(self.plain, made.content, self.probe.images[0]),
+            full_integer(model),
+            high_precision_share(model),
+        )
+
+    def expected_of(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Return the float network's logits [classes] for raw pixels [side, side, 3]."""
+        return list(all_logits(self.network.content, images))
+
+    def _on_probe(self, content: bytes) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+        """Return the logits [classes] of the float network and of a file for the probe's images."""
+        images = self.probe.images
+        if not self._expected:
+            self._expected = self.expected_of(images)
+        return self._expected, list(all_logits(content, tracked(images, "judging", len(images), self.report)))
+
+
+def _compared(expected: Sequence[NDArray[np.float32]], got: Sequence[NDArray[np.float32]]) -> Agreement:
+    comparison = Comparison()
+    comparison.add(np.stack(expected), np.stack(got))
+    return comparison.result()

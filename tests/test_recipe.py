@@ -1,0 +1,77 @@
+"""Recipes: TOML in and out, and what is wrong with one said by name."""
+
+from pathlib import Path
+
+import pytest
+
+from converters.repair.recipe import LayerRule, Recipe, layer_precisions, matching, read_recipe, recipe_of_text
+from edgenet.errors import InputError
+
+LAYERS = ["conv_stem", "blocks.0.0.conv_dw", "blocks.1.0.conv_dw", "classifier"]
+RECIPES = {
+    "plain": Recipe("margin"),
+    "usual tools": Recipe("minmax", bias_correction=False, rounding="nearest"),
+    "repaired": Recipe(
+        "error",
+        rounding="learned",
+        equalize=("conv_stem", "blocks.0.*"),
+        rules=(LayerRule("blocks.1.*", "fp32"), LayerRule("classifier", "w8a16")),
+    ),
+    "odd names": Recipe("error", equalize=('a"b\\c',)),
+}
+HEAD = 'schema_version = 1\nranges = "error"\n'
+WRONG = {
+    "no TOML": ("ranges = ", "no TOML"),
+    "no version": ('ranges = "error"', "schema_version"),
+    "another version": ('schema_version = 2\nranges = "error"', "schema_version"),
+    "unknown ranges": ('schema_version = 1\nranges = "best"', "ranges"),
+    "unknown rounding": (HEAD + 'rounding = "up"', "rounding"),
+    "unknown key": (HEAD + "speed = 3", "speed"),
+    "unknown precision": (HEAD + '[[layer]]\nname = "a"\nprecision = "int4"', "layer.0.precision"),
+    "empty pattern": (HEAD + 'equalize = [""]', "equalize.0"),
+    "a word for a truth": (HEAD + 'bias_correction = "yes"', "bias_correction"),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_a_recipe_survives_its_own_text(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(recipe.toml)
+    assert read_recipe(path) == recipe
+    assert recipe_of_text(recipe.toml) == recipe
+
+
+@pytest.mark.parametrize(("text", "named"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_named(text: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_recipe(path)
+    assert "wrong.toml" in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml"):
+        read_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("rules", "precisions"),
+    [
+        ((), {}),
+        ((LayerRule("conv_stem", "fp32"),), {"conv_stem": "fp32"}),
+        ((LayerRule("blocks.*", "w8"),), {"blocks.0.0.conv_dw": "w8", "blocks.1.0.conv_dw": "w8"}),
+        (
+            (LayerRule("*", "w8a16"), LayerRule("conv_*", "fp32")),
+            dict.fromkeys(LAYERS, "w8a16") | {"conv_stem": "fp32"},
+        ),
+    ],
+)
+def test_the_last_rule_that_fits_counts(rules: tuple[LayerRule, ...], precisions: dict[str, str]) -> None:
+    assert layer_precisions(Recipe("error", rules=rules), LAYERS) == precisions
+
+
+def test_a_pattern_that_fits_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'stem'.*no layer"):
+        matching("stem", LAYERS, "layer")
