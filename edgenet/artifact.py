@@ -132,7 +132,12 @@ def find_artifacts(path: Path) -> list[Artifact]:
     if not path.exists():
         allowed = "a .tflite or .onnx file, or its folder"
         raise InputError(f"{path} does not exist", allowed=allowed, mend="edgenet convert first")
-    return [_read(path if path.name.endswith(MANIFEST_SUFFIX) else beside(path, MANIFEST_SUFFIX))]
+    if path.name.endswith(MANIFEST_SUFFIX):
+        return [_read(path)]
+    if path.suffix not in (MODEL_SUFFIX, ONNX_SUFFIX):  # an .ort file, of which the .tflite beside it has the stem
+        allowed = "a .tflite or .onnx file, or its folder"
+        raise InputError(f"{path} has no manifest of its own", allowed=allowed, mend="name the file that it belongs to")
+    return [_read(beside(path, MANIFEST_SUFFIX))]
 
 
 def read_manifest(path: Path) -> Manifest:

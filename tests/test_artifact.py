@@ -282,6 +282,15 @@ def test_a_manifest_vouches_for_no_other_file(copied: Path, capsys: pytest.Captu
     assert f"wrong.manifest.json is the manifest of {STEM}.tflite" in _refused(copied / "wrong.tflite", capsys)
 
 
+@pytest.mark.parametrize("verb", ["verify", "diagnose"])
+def test_a_file_that_belongs_to_another_is_not_taken_for_it(
+    copied: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    (copied / f"{STEM}.ort").write_bytes(b"optimized")
+    assert main([verb, str(copied / f"{STEM}.ort")]) == 2
+    assert f"{STEM}.ort has no manifest of its own; allowed: a .tflite or .onnx file" in capsys.readouterr().err
+
+
 def test_a_changed_model_is_one_line_for_every_verb(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = copied / "lite0-fp32-random.tflite"
     content = bytearray(path.read_bytes())
