@@ -9,7 +9,7 @@ from pathlib import Path
 from converters import conversion, diagnosis, quantization, verification
 from converters.diagnosis import Diagnosis
 from converters.foreign.read import read_model
-from converters.onnx_file.options import FileChoice, OnnxOptions, chosen_files
+from converters.onnx_file.options import FileChoice, OnnxOptions, checked_files, chosen_files
 from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe, read_recipe
 from converters.verification import Verified
@@ -22,6 +22,7 @@ from edgenet.weights.preprocessing_rules import PreprocessingOverrides
 from edgenet.weights.record import Weights
 
 AnyPath = str | PathLike[str]
+Formats = tuple[tuple[Precision, IoType], ...]
 
 
 def convert(
@@ -53,10 +54,11 @@ def convert(
     not compute its network. What the command line would warn of goes to stderr.
     """
     formats = _formats(precision, io)
+    files = _files(format, onnx, formats)
     model = None if source is None else _model(Path(source), variant, weights, preprocessing)
     request = conversion.Request(
         model.variant if model else parse_variant(variant), formats, weights, calib, samples, seed, num_classes,
-        preprocessing, files=_files(format, onnx), model=model, repair=repair, recipe=_recipe(recipe),
+        preprocessing, files=files, model=model, repair=repair, recipe=_recipe(recipe),
     )  # fmt: skip
     return conversion.run(request, Path(out), verify, ("edgenet.convert",), report, _say)
 
@@ -84,10 +86,9 @@ def quantize(
     Raise InputError for a file, images or a folder that cannot be used.
     """
     overrides = preprocessing or PreprocessingOverrides()
-    request = quantization.Request(
-        Path(file), _formats(precision, io), calib, samples, seed, overrides, _files(format, onnx), repair,
-        _recipe(recipe),
-    )  # fmt: skip
+    formats = _formats(precision, io)
+    files = _files(format, onnx, formats)
+    request = quantization.Request(Path(file), formats, calib, samples, seed, overrides, files, repair, _recipe(recipe))
     return quantization.run(request, Path(out), verify, ("edgenet.quantize",), report, _say)
 
 
@@ -124,7 +125,7 @@ def diagnose(
     return diagnosis.diagnose(Path(out), paths[0], paths[1], weights, report, _say)
 
 
-def _formats(precision: str, io: str) -> tuple[tuple[Precision, IoType], ...]:
+def _formats(precision: str, io: str) -> Formats:
     return tuple((name, parse_io(io if name == "w8a8" else "", name)) for name in parse_precisions(precision))
 
 
@@ -134,9 +135,10 @@ def _model(path: Path, variant: str, weights: str, preprocessing: PreprocessingO
     return read_model(path, parse_variant(variant) if variant else None, preprocessing, _say)
 
 
-def _files(name: str, onnx: OnnxOptions | None) -> FileChoice:
-    choice = chosen_files(name, None, "", False)
-    return choice if onnx is None else FileChoice(choice.formats, onnx)
+def _files(name: str, onnx: OnnxOptions | None, formats: Formats) -> FileChoice:
+    precisions = [precision for precision, _ in formats]
+    choice = chosen_files(name, None, "", False, precisions)
+    return choice if onnx is None else checked_files(FileChoice(choice.formats, onnx), precisions)
 
 
 def _recipe(path: AnyPath | None) -> Recipe | None:

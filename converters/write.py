@@ -21,7 +21,6 @@ from converters.job import FloatNetwork, Job
 from converters.made import CALIBRATED, Made, make
 from converters.onnx_file.facts import file_facts
 from converters.onnx_file.file import write_onnx
-from converters.onnx_file.options import check_precision
 from converters.onnx_file.seven_bits import round_to_seven_bits
 from converters.probe import surest_probe
 from edgenet.artifact import (
@@ -58,11 +57,8 @@ def write_formats(
     """Write every format of `job` with its manifest and golden vectors; each is whole or not there.
 
     `say` is told how each rung of a repair went. A repair that is interrupted still writes its best file so far.
-    Raise InputError for images or a folder that cannot be used, or a precision that a file format does not have.
+    Raise InputError for images or a folder that cannot be used.
     """
-    if "onnx" in job.files.formats:
-        for precision, _ in job.formats:
-            check_precision(precision, job.files.onnx)
     calibration = None
     if needs_calibration([precision for precision, _ in job.formats]):
         if job.calibration is None:

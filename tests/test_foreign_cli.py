@@ -73,6 +73,26 @@ WRONG = (
 )
 
 
+BEFORE_READING = (
+    Wrong("a file format that is none", ("--format", "onxx"), "unknown --format 'onxx'"),
+    Wrong("a precision that ONNX has not", ("--dynamic", "--format", "onnx"), "w8d is not written as ONNX"),
+    Wrong("a repair of nothing", ("--fp16", "--repair", "cpu"), "--repair"),
+)
+
+
+@pytest.mark.parametrize("case", BEFORE_READING, ids=lambda case: case.id)
+def test_flags_that_cannot_be_are_refused_before_the_model_is_read(
+    case: Wrong, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "--from", str(tmp_path / "none.onnx"), *case.flags, "--out", str(tmp_path)]) == 2
+    assert case.message in capsys.readouterr().err
+
+
+def test_from_python_a_precision_that_onnx_has_not_is_refused_before_weights_are_loaded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="w8d is not written as ONNX"):
+        edgenet.convert("b0", "w8d", weights=str(tmp_path / "none.safetensors"), format="onnx", out=tmp_path)
+
+
 @pytest.mark.parametrize("case", WRONG, ids=lambda case: case.id)
 def test_what_does_not_go_with_a_model_is_refused(
     case: Wrong, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -241,7 +241,7 @@ PROCESSORS = {
 @pytest.mark.parametrize(("machine", "flags", "cpu"), PROCESSORS.values(), ids=PROCESSORS)
 def test_the_processor_is_told_by_its_name_and_flags(machine: str, flags: set[str], cpu: OnnxCpu) -> None:
     assert cpu_of(machine, flags) == cpu
-    assert chosen_files("onnx", None, "", False).onnx.cpu == this_cpu()
+    assert chosen_files("onnx", None, "", False, ["w8a8"]).onnx.cpu == this_cpu()
 
 
 # What stands beside a file
@@ -329,6 +329,9 @@ REFUSED = [
     Refused("an opset for nothing", ("--int8", "--opset", "17"), "--opset has no file to apply to"),
     Refused("--ort for nothing", ("--int8", "--ort"), "--ort has no file to apply to"),
     Refused("a processor for nothing", ("--int8", "--onnx-cpu", "arm"), "--onnx-cpu has no file to apply to"),
+    Refused(
+        "a processor for floats", ("--fp16", "--format", "onnx", "--onnx-cpu", "arm"), "--onnx-cpu arm has no file"
+    ),
 ]
 
 
@@ -347,7 +350,7 @@ def test_what_cannot_be_written_is_refused_by_name(
 
 def test_an_opset_from_python_is_checked_as_well() -> None:
     with pytest.raises(InputError, match="--opset cannot be 12; allowed: 13 to 21"):
-        chosen_files("onnx", 12, "", False)
+        chosen_files("onnx", 12, "", False, ["fp32"])
 
 
 # The command line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -63,14 +63,19 @@ TFLITE_ONLY = FileChoice(("tflite",), OnnxOptions())
 BOTH = "both"
 
 
-def chosen_files(name: str, opset: int | None, cpu: str, ort: bool) -> FileChoice:
+def chosen_files(name: str, opset: int | None, cpu: str, ort: bool, precisions: Collection[Precision]) -> FileChoice:
     """Return what --format, --opset, --onnx-cpu and --ort ask for; "" and None: the defaults; raise InputError."""
     name = name or "tflite"
     if name not in (*FILE_FORMATS, BOTH):
         raise InputError(f"unknown --format {name!r}", allowed=", ".join((*FILE_FORMATS, BOTH)))
     formats = FILE_FORMATS if name == BOTH else (FILE_FORMATS[FILE_FORMATS.index(name)],)
     if "onnx" in formats:
-        return FileChoice(formats, chosen_options(opset, cpu, ort))
+        options = chosen_options(opset, cpu, ort)
+        if cpu and "w8a8" not in precisions:  # all else is the same for every processor
+            raise InputError(
+                f"--onnx-cpu {cpu} has no file to apply to", allowed="with --int8 (w8a8)", mend="add --int8"
+            )
+        return checked_files(FileChoice(formats, options), precisions)
     given = {"--opset": opset is not None, "--onnx-cpu": bool(cpu), "--ort": ort}
     for flag in (flag for flag, is_given in given.items() if is_given):
         raise InputError(f"{flag} has no file to apply to", allowed="with --format onnx or both")
@@ -85,7 +90,15 @@ def files_of(manifest: Manifest) -> FileChoice:
     return FileChoice(("onnx",), OnnxOptions(record.opset, record.cpu or this_cpu(), record.ort is not None))
 
 
-def check_precision(precision: Precision, options: OnnxOptions) -> None:
+def checked_files(choice: FileChoice, precisions: Collection[Precision]) -> FileChoice:
+    """Return a choice; raise InputError for a precision that one of its file formats does not have."""
+    if "onnx" in choice.formats:
+        for precision in precisions:
+            _check_precision(precision, choice.onnx)
+    return choice
+
+
+def _check_precision(precision: Precision, options: OnnxOptions) -> None:
     """Raise InputError for a precision that no .onnx file, or no .ort file, is written in."""
     if precision not in ONNX_PRECISIONS:
         allowed = ", ".join(ONNX_PRECISIONS)

@@ -94,12 +94,13 @@ def command(
         return
     formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
     overrides = chosen_overrides(mean, std, crop, interpolation)
-    model = _model(repeat, variant, weights, overrides) if repeat is not None else None
+    files = chosen_files(file_format, opset, onnx_cpu, ort, [name for name, _ in formats])
+    gate = chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify)
+    by_hand = chosen_recipe(recipe, repair, formats)
+    model = _model(repeat, variant, weights, overrides) if repeat is not None else None  # after all that is quick
     request = conversion.Request(
         model.variant if model else _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed,
-        classes or 0, overrides, files=chosen_files(file_format, opset, onnx_cpu, ort), model=model,
-        repair=chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify),
-        recipe=chosen_recipe(recipe, repair, formats),
+        classes or 0, overrides, files=files, model=model, repair=gate, recipe=by_hand,
     )  # fmt: skip
     _run(request, out, verify, as_json)
 

@@ -75,9 +75,9 @@ def command(
         raise InputError("the file is fp32 already", allowed="fp16, w8, w8d, w8a8, w8a16")
     if not file.is_file():
         raise InputError(f"cannot read {file}: No such file or directory", allowed="a .tflite file")
+    files = chosen_files(file_format, opset, onnx_cpu, ort, [name for name, _ in formats])
     for name, ends in formats:
         say(f"{file.name} {name}: {MEANING[name]}, {ends} ends")
-    files = chosen_files(file_format, opset, onnx_cpu, ort)
     overrides = chosen_overrides(mean, std, crop, interpolation)
     gate = chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify)
     request = quantization.Request(
