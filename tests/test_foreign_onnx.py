@@ -171,6 +171,25 @@ def _quantized(model: Any) -> None:
     model.graph.node.insert(0, helper.make_node("QuantizeLinear", ["picture", *names], ["rounded"], name="entry"))
 
 
+def _of_nobody(model: Any) -> None:
+    model.opset_import.append(helper.make_opsetid("com.acme", 1))
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Swoosh", "com.acme"
+
+
+def _hard(model: Any) -> None:
+    clip = model.graph.node[1]
+    clip.op_type = "HardSigmoid"
+    del clip.input[1:]
+
+
+def _future(model: Any) -> None:
+    model.opset_import[0].version = 99
+
+
+def _half(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+
+
 @dataclass(frozen=True)
 class Refused:
     """What is done to a good model, and what the message has to say."""
@@ -187,7 +206,11 @@ REFUSED = (
     Refused("two inputs", _two_inputs, "2 inputs and 1 outputs"),
     Refused("weights in another folder", _elsewhere, "keeps weights in '../secret.bin'"),
     Refused("a resize at the front", _resized, r"first \(Resize\) stands between the image"),
-    Refused("quantized", _quantized, "quantized already"),
+    Refused("quantized", _quantized, r"entry \(QuantizeLinear\) makes 'rounded': the model is quantized already"),
+    Refused("an op of nobody's", _of_nobody, r"op 'Swoosh' of 'com.acme' \(tensor 'v1'\) is in no runtime"),
+    Refused("an opset to come", _future, "the model is of opset 99; allowed: at most"),
+    Refused("another activation", _hard, r"first difference at layer 1: .*; Clip_1 \(HardSigmoid\) is in none"),
+    Refused("half floats", _half, r"input 'picture' is \[0, 3, 64, 64\] float16"),
     Refused("another kernel", _wider, "nearest is lite0, the first difference at layer 11: Conv_18"),
 )
 
@@ -232,5 +255,5 @@ def test_a_config_beside_the_file_answers_instead(tmp_path: Path) -> None:
 def test_what_is_no_onnx_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(content)
-    with pytest.raises(EdgenetError, match=r"mine.onnx|inputs"):
+    with pytest.raises(EdgenetError, match=r"not an \.onnx file"):
         foreign.read_model(path, None, BY_HAND, silent)

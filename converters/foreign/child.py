@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from converters.foreign.nodes import Graph, Input
 from converters.foreign.normalization import Given, Settled, settle
 from converters.foreign.original import Original
-from converters.foreign.parts import convolutions, front, head, refuse_others
+from converters.foreign.parts import convolutions, front, head, others, refuse_others
 from converters.foreign.recognise import recognise
 from converters.foreign.tensors import read_tensors
 from converters.procedural import procedural_image
@@ -55,7 +55,7 @@ def _recognised(path: Path, request: dict[str, Any]) -> tuple[Original, Graph, V
     wanted = parse_variant(request["variant"]) if request["variant"] else None
     original = _open(request["kind"], path, request["side_px"])
     graph = Graph(original.output)
-    variant = recognise(convolutions(graph), wanted, path.name)
+    variant = recognise(convolutions(graph), wanted, path.name, others(graph))
     open_sides = any(isinstance(node, Input) and not node.side_px for node in graph.nodes)
     if request["kind"] != "onnx" or request["side_px"] or not open_sides:
         return original, graph, variant

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from converters.foreign.onnx_graph import read_graph
 from converters.foreign.original import Original, square_side
+from converters.onnx_file.document import parse_message
+from converters.onnx_file.ends import type_name
+from converters.onnx_file.runner import check_ops
 from edgenet.errors import InputError, MissingError
 
 FLOAT = 1  # onnx.TensorProto.FLOAT
@@ -23,12 +26,13 @@ def open_onnx(path: Path, side_px: int) -> Original:
     An open side becomes `side_px`; 0 leaves it open, and then what depends on it is not known.
     """
     try:
-        import onnx
         import onnxruntime
+
+        model = parse_message(path.read_bytes())
     except ImportError as error:
         raise MissingError(f"{error.name} is not installed", mend="pip install onnx onnxruntime") from error
-    model = onnx.load(str(path), load_external_data=False)
     _refuse_quantized(model.graph)
+    check_ops(model)
     beside = _read_beside(model, path)
     image, side, first = _image(model.graph)
     _fix_sides(model.graph, image, first, side or side_px)
@@ -77,7 +81,7 @@ def _refuse_quantized(graph: Any) -> None:
     odd = next((node for node in graph.node if "Quantize" in node.op_type or node.op_type.startswith("QLinear")), None)
     if odd is not None:
         raise InputError(
-            f"{odd.name or odd.output[0]} ({odd.op_type}): the model is quantized already",
+            f"{odd.name or odd.output[0]} ({odd.op_type}) makes {odd.output[0]!r}: the model is quantized already",
             allowed="a float32 model",
             mend="give the model that it came from",
         )
@@ -118,7 +122,7 @@ def _image(graph: Any) -> tuple[str, int, bool]:
     sides = [row.dim_value if row.HasField("dim_value") else 0 for row in kind.shape.dim]
     if len(sides) != 4 or kind.elem_type != FLOAT or 3 not in (sides[1], sides[3]) or sides[0] > 1:
         raise InputError(
-            f"the model's input {inputs[0].name} is {sides} of type {kind.elem_type}",
+            f"the model's input {inputs[0].name!r} is {sides} {type_name(kind.elem_type).lower()}",
             allowed="one RGB image, float32, [1, 3, side, side] or [1, side, side, 3]; the batch may be open",
         )
     first = sides[1] == 3

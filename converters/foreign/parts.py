@@ -138,8 +138,12 @@ def _refused(node: Node, why: str) -> InputError:
     return InputError(f"the head holds {node.label}: {why}", allowed=f"a head of {HEAD_ALLOWED}", mend=HEAD_MEND)
 
 
+def others(graph: Graph) -> tuple[Other, ...]:
+    """Return the operations that no EfficientNet has."""
+    return tuple(node for node in graph.nodes if isinstance(node, Other))
+
+
 def refuse_others(graph: Graph) -> None:
     """Raise InputError for an operation that no EfficientNet has, by name."""
-    odd = next((node for node in graph.nodes if isinstance(node, Other)), None)
-    if odd is not None:
+    for odd in others(graph):
         raise InputError(f"{odd.label} is no part of an EfficientNet", mend="save the model without it")

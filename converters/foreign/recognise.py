@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from converters.foreign.nodes import Other
 from converters.foreign.parts import Found
 from edgenet.errors import InputError
 from edgenet.layers import Layer, expand
@@ -29,8 +30,11 @@ class Look:
         return f"{self.kind} {wide}/{steps}, {self.in_channels} to {self.out_channels} channels, {activation}"
 
 
-def recognise(found: Sequence[Found], wanted: Variant | None, name: str) -> Variant:
-    """Return the variant whose convolutions these are; raise InputError that names the nearest, or is not `wanted`."""
+def recognise(found: Sequence[Found], wanted: Variant | None, name: str, others: Sequence[Other] = ()) -> Variant:
+    """Return the variant whose convolutions these are; raise InputError that names the nearest, or is not `wanted`.
+
+    `others` are what the network has that no EfficientNet has: the first one may be all that makes the difference.
+    """
     looks = [_look(row) for row in found]
     if not looks:
         raise InputError(f"{name} holds no convolution", allowed="an EfficientNet classifier")
@@ -48,8 +52,9 @@ def recognise(found: Sequence[Found], wanted: Variant | None, name: str) -> Vari
         )
     nearest = wanted or max(candidates, key=lambda variant: _likeness(looks, variant))
     mend = "" if wanted is None else "leave --variant out to see which variant comes nearest"
+    odd = f"; {others[0].label} is in none" if others else ""
     raise InputError(
-        f"{name} is no EfficientNet that edgenet knows; {_difference(found, looks, nearest)}",
+        f"{name} is no EfficientNet that edgenet knows; {_difference(found, looks, nearest)}{odd}",
         allowed=f"one of {', '.join(VARIANTS)}, unchanged but for the number of classes",
         mend=mend,
     )

@@ -20,6 +20,19 @@ def parse(content: bytes) -> ModelProto:
     Weights in files of their own are refused: their paths may lead anywhere.
     """
     import onnx
+
+    model = parse_message(content)
+    for tensor in _all_tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise InputError(
+                f"tensor {tensor.name!r} lies in another file", allowed="one .onnx file with its weights inside"
+            )
+    return model
+
+
+def parse_message(content: bytes) -> ModelProto:
+    """Return the message of an .onnx file, wherever its weights lie; raise InputError for bytes that are none."""
+    import onnx
     from google.protobuf.message import DecodeError
 
     if len(content) > LIMIT_BYTES:
@@ -33,11 +46,6 @@ def parse(content: bytes) -> ModelProto:
         raise InputError("not an .onnx file: it has no graph", mend="give a file that an ONNX exporter wrote")
     if sum(1 for _ in all_nodes(model.graph)) > MOST_NODES:
         raise InputError(f"the graph has over {MOST_NODES} nodes", allowed="an image classifier")
-    for tensor in _all_tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise InputError(
-                f"tensor {tensor.name!r} lies in another file", allowed="one .onnx file with its weights inside"
-            )
     return model
 
 

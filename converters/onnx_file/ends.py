@@ -35,18 +35,23 @@ def output_ends(graph: GraphProto) -> tuple[TensorInfo, ...]:
 
 
 def _end(row: ValueInfoProto, steps: tuple[float, int]) -> TensorInfo:
-    from onnx import TensorProto
-
     entry = row.type.tensor_type
     sizes = [size.dim_value for size in entry.shape.dim]
     if not sizes or min(sizes) < 1 or math.prod(sizes) > MOST_VALUES:
         shown = ", ".join(str(size.dim_value or size.dim_param or "?") for size in entry.shape.dim)
         raise InputError(f"tensor {row.name!r} has the size [{shown}]", allowed="numbers, like [1, 224, 224, 3]")
-    names = dict(TensorProto.DataType.items())
-    kind = next((name for name, code in names.items() if code == entry.elem_type), f"of type {entry.elem_type}")
+    kind = type_name(entry.elem_type)
     if kind not in _DTYPES:
         raise InputError(f"tensor {row.name!r} is {kind.lower()}", allowed=", ".join(_DTYPES).lower())
     return TensorInfo(row.name, tuple(sizes), np.dtype(_DTYPES[kind]), *steps)
+
+
+def type_name(code: int) -> str:
+    """Return what ONNX calls a type: FLOAT, UINT8, ...; a file may hold any number."""
+    from onnx import TensorProto
+
+    names: dict[int, str] = {number: name for name, number in TensorProto.DataType.items()}
+    return names.get(code, f"of type {code}")
 
 
 def output_steps(graph: GraphProto, name: str) -> tuple[float, int]:

@@ -25,7 +25,7 @@ class OnnxRunner(LoadedModel):
 
     def __init__(self, content: bytes, threads: int = 1) -> None:
         model = parse(content)
-        _check_ops(model)
+        check_ops(model)
         self.input, self.outputs = input_end(model.graph), output_ends(model.graph)
         self._session = _session(content, threads)
         self._values: list[NDArray[Any]] = []
@@ -77,20 +77,21 @@ def _session(content: bytes, threads: int) -> Any:
         raise InputError(f"ONNX Runtime cannot load the model: {first_line(error)}") from error
 
 
-def _check_ops(model: ModelProto) -> None:
+def check_ops(model: ModelProto) -> None:
     """Raise InputError, which names op and tensor, for an op that ONNX Runtime cannot know."""
     from onnx import defs
 
     opsets = {row.domain: int(row.version) for row in model.opset_import}
-    own = {row.name for row in model.functions}
+    if opsets.get("", 0) > defs.onnx_opset_version():
+        newest = f"at most {defs.onnx_opset_version()}"
+        raise InputError(f"the model is of opset {opsets['']}", allowed=newest, mend="export it for an older opset")
+    own = {(row.domain, row.name) for row in model.functions}  # which bring what they are made of
     for node in all_nodes(model.graph):
         tensor = next(iter(node.output), "")
+        if (node.domain, node.op_type) in own:
+            continue
         if node.domain not in KNOWN_DOMAINS:
             raise InputError(f"op {node.op_type!r} of {node.domain!r} (tensor {tensor!r}) is in no runtime here")
         opset = opsets.get(node.domain, 0)
-        if node.domain == "" and node.op_type not in own and not _is_defined(defs, node.op_type, opset):
+        if node.domain == "" and not defs.has(node.op_type, opset, ""):
             raise InputError(f"op {node.op_type!r} (tensor {tensor!r}) is in no opset {opset}")
-
-
-def _is_defined(defs: Any, kind: str, opset: int) -> bool:
-    return opset <= defs.onnx_opset_version() and bool(defs.has(kind, opset, ""))
