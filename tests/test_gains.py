@@ -80,6 +80,12 @@ def test_what_a_skip_reads_has_no_gains(family: str) -> None:
         assert outputs.isdisjoint(row.gained)
 
 
+def test_a_gate_has_no_gains() -> None:
+    names = spreads(flatbuffer.read(_network("b").content))
+    assert any(name.endswith("se.conv_reduce") for name in names)
+    assert not any(name.endswith("se.conv_expand") for name in names)
+
+
 def test_a_file_remembers_its_gains() -> None:
     model = flatbuffer.read(_network("b").content)
     name = next(iter(spreads(model)))

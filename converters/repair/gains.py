@@ -64,7 +64,8 @@ def spreads(model: Model) -> dict[str, Spread]:
     for operator in model.subgraphs[0].operators:
         if op_code(model, operator) in WEIGHTED and operator.builtinOptions.fusedActivationFunction in _PASSING:
             spread = Spread(operator, int(operator.outputs[0]))
-            if _follow(model, readers, spread) and _owns_weights(readers, operator):
+            # What nothing divides is a gate: its sigmoid alone reads it, and of that -8 to 8 is all that matters.
+            if _follow(model, readers, spread) and spread.divided and _owns_weights(readers, operator):
                 found[text(tensors[spread.tensor].name)] = spread
     return found
 

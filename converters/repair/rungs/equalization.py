@@ -12,6 +12,7 @@ from converters.repair.recipe import Recipe
 
 JUDGED = 8  # calibration images that the layers are ranked on
 MOST_LAYERS = 8
+FAILURES = 2  # one after the other, then those behind them bring nothing either
 
 
 def propose(climb: Climb) -> Iterator[Recipe]:
@@ -21,10 +22,12 @@ def propose(climb: Climb) -> Iterator[Recipe]:
     free = tuple(name for name, spread in found.items() if spread.has_relu6)
     if free:
         yield replace(recipe, equalize=free)
+    failures = 0
     for name in _ranked(climb, [name for name, spread in found.items() if spread.has_swish])[:MOST_LAYERS]:
         before = climb.best.made.recipe
         yield replace(before, equalize=(*before.equalize, name))
-        if not climb.last_was_kept:
+        failures = 0 if climb.last_was_kept else failures + 1
+        if failures == FAILURES:
             return
 
 
