@@ -168,6 +168,28 @@ def test_other_networks_are_refused(keras3: Any, tmp_path: Path) -> None:
         foreign.read_model(tmp_path / "mobile.keras", None, None, silent)
 
 
+@pytest.mark.usefixtures("here")
+def test_a_model_with_a_second_input_is_refused_by_its_ends(keras3: Any, tmp_path: Path) -> None:
+    image, age = keras3.Input(SHAPE, name="image"), keras3.Input((4,), name="age")
+    pooled = keras3.layers.GlobalAveragePooling2D()(image)
+    answer = keras3.layers.Dense(CLASSES, name="kinds")(keras3.layers.Concatenate()([pooled, age]))
+    keras3.Model([image, age], answer).save(tmp_path / "aged.keras")
+    with pytest.raises(InputError, match=r"has 2 inputs \('image', 'age'\) and 1 outputs \(.*\); allowed: one of each"):
+        foreign.read_model(tmp_path / "aged.keras", None, None, silent)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_model_of_mixed_precision_is_refused_by_its_layer(keras3: Any, tmp_path: Path, suffix: str) -> None:
+    image = keras3.Input(SHAPE)
+    pooled = keras3.layers.GlobalAveragePooling2D(dtype="mixed_float16", name="pooled")(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # .h5 is "legacy" to Keras
+        keras3.Model(image, keras3.layers.Dense(CLASSES)(pooled)).save(tmp_path / f"mixed.{suffix}")
+    with pytest.raises(InputError, match="pooled computes in mixed_float16; allowed: float32; set_global_policy"):
+        foreign.read_model(tmp_path / f"mixed.{suffix}", None, None, silent)
+
+
 # What is never opened
 
 

@@ -121,6 +121,16 @@ def test_the_proof_holds_up_to_a_constant_behind_a_softmax() -> None:
         prove(weights, pixels, np.eye(CLASSES, dtype=np.float32)[:2], softmax=True)
 
 
+def test_answers_that_a_softmax_rounds_away_prove_nothing() -> None:
+    weights = trained("lite0")
+    still = {**weights.tensors, "classifier.weight": weights.tensors["classifier.weight"] * np.float32(1e-6)}
+    weights = replace(weights, tensors={**still, "classifier.bias": np.zeros(CLASSES, np.float32)})
+    shares = np.exp(logits(weights).astype(np.float64))
+    shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    with pytest.raises(GateFailed, match="nearly the same for every class"):
+        prove(weights, np.stack(pictures(2, weights.preprocessing.side_px)), shares, softmax=True)
+
+
 # What is refused
 
 

@@ -39,6 +39,7 @@ KNOWN_CLASSES = frozenset((
     "__keras_tensor__", "__tuple__", "__numpy__", "__tensor__", "__ellipsis__", "slice", "TensorShape",
 ))  # fmt: skip
 KNOWN_FUNCTIONS = frozenset(("silu", "swish", "relu", "relu6", "sigmoid", "softmax", "linear"))
+HALF_POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 # Keras 2's name for an operation on tensors: it would call any function of TensorFlow.
 TENSOR_OPERATION = "TFOpLambda"
 KNOWN_OPERATIONS = frozenset((
@@ -77,6 +78,18 @@ def layer_classes(document: Mapping[str, Any]) -> dict[str, str]:
     """Return the class of every layer by name, those inside of nested models included."""
     rows = ((entry.get("config"), str(entry["class_name"])) for entry in _entries(document))
     return {str(config["name"]): kind for config, kind in rows if isinstance(config, dict) and "name" in config}
+
+
+def half_layer(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the first layer that computes in 16-bit floats, and its policy; None where there is none."""
+    for entry in _entries(document):
+        config = entry.get("config")
+        policy = config.get("dtype") if isinstance(config, dict) else None
+        if isinstance(policy, dict):
+            policy = (policy.get("config") or {}).get("name")
+        if isinstance(config, dict) and "name" in config and policy in HALF_POLICIES:
+            return str(config["name"]), policy
+    return None
 
 
 def _unzip(path: Path) -> tuple[bytes, bytes, bytes]:

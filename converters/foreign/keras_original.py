@@ -1,11 +1,12 @@
 """Open Keras models and SavedModels (in the child process only: nothing here is for files that were not looked at)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from converters.foreign.keras_guard import layer_classes, read_config
+from converters.foreign.keras_guard import half_layer, layer_classes, read_config
 from converters.foreign.original import Original, square_side
 from converters.foreign.tf_graph import DIALECT, read_graph
 from edgenet.errors import InputError
@@ -23,6 +24,7 @@ SAVE_AGAIN = "save it with TensorFlow 2: model.export(DIR) or tf.saved_model.sav
 def open_keras(path: Path) -> Original:
     """Open a .keras or whole-model .h5 file with the Keras that wrote it; raise InputError for what is refused."""
     document, version = read_config(path)
+    _refuse_half(document, path.name)
     import tensorflow as tf
 
     major = version.partition(".")[0]
@@ -36,10 +38,7 @@ def open_keras(path: Path) -> Original:
         model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
     else:
         raise InputError(f"{path.name} was written by Keras {version or 'of no version'}", allowed="Keras 2 and 3")
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise InputError(
-            f"{path.name} has {len(model.inputs)} inputs, {len(model.outputs)} outputs", allowed="one of each"
-        )
+    _refuse_several(path.name, model.inputs, model.outputs)
     _, height, width, channels = _image_shape(model.inputs[0].shape)
     side = square_side(height, width) or None
 
@@ -64,10 +63,7 @@ def open_saved_model(path: Path) -> Original:
             f"{path.name} has the signatures {sorted(signatures)}", allowed="serving_default", mend=SAVE_AGAIN
         )
     frozen = _frozen(signatures["serving_default"])
-    if len(frozen.inputs) != 1 or len(frozen.outputs) != 1:
-        raise InputError(
-            f"{path.name} has {len(frozen.inputs)} inputs, {len(frozen.outputs)} outputs", allowed="one of each"
-        )
+    _refuse_several(path.name, frozen.inputs, frozen.outputs)
     _image_shape(frozen.inputs[0].shape)
     square_side(*frozen.inputs[0].shape[1:3])
     graph = frozen.graph.as_graph_def()
@@ -82,6 +78,28 @@ def open_saved_model(path: Path) -> Original:
         return np.asarray(result[0] if isinstance(result, list | tuple) else result)[0]
 
     return Original("a SavedModel", output, run)
+
+
+def _refuse_half(document: Mapping[str, Any], name: str) -> None:
+    """Raise InputError for a model that rounds inside, so that no float32 network answers alike."""
+    half = half_layer(document)
+    if half is not None:
+        raise InputError(
+            f"{name}: {half[0]} computes in {half[1]}",
+            allowed="float32",
+            mend='set_global_policy("float32"), build the model anew, load the weights into it, and save that',
+        )
+
+
+def _refuse_several(name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    if len(inputs) == len(outputs) == 1:
+        return
+    ends = [", ".join(repr(str(row.name)) for row in rows) for rows in (inputs, outputs)]
+    raise InputError(
+        f"{name} has {len(inputs)} inputs ({ends[0]}) and {len(outputs)} outputs ({ends[1]})",
+        allowed="one of each",
+        mend="save the part that takes one image and gives one answer",
+    )
 
 
 def _image_shape(shape: Any) -> tuple[Any, ...]:

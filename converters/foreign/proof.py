@@ -15,6 +15,7 @@ from edgenet.weights.record import Weights
 
 MAX_RELATIVE_ERROR = 1e-4  # float32 sums in another order differ by about 1e-6; a wrong layer by about 1
 SMALLEST_SHARE = 1e-30  # a float32 holds no smaller one with all its digits
+SHARE_ERROR = 5e-7  # a softmax in float32 leaves so much of a logit open, whatever its size
 
 
 def prove(weights: Weights, pixels: NDArray[np.uint8], answers: NDArray[np.float32], softmax: bool) -> str:
@@ -30,6 +31,13 @@ def prove(weights: Weights, pixels: NDArray[np.uint8], answers: NDArray[np.float
     if softmax:
         ours, theirs = _behind_softmax(ours, theirs, weights.origin)
     largest = float(np.abs(theirs).max())
+    if softmax and largest * MAX_RELATIVE_ERROR < SHARE_ERROR:
+        raise GateFailed(
+            f"{weights.origin} answers nearly the same for every class: its logits are within {2 * largest:.1e}, which "
+            "its softmax rounds away",
+            allowed=f"{SHARE_ERROR / MAX_RELATIVE_ERROR:g} or more from their mean",
+            mend="was it trained, and on pixels like these? Without its softmax it can be held against ours",
+        )
     error = float(np.abs(ours - theirs).max()) / (largest or 1.0)
     if not error <= MAX_RELATIVE_ERROR:
         raise GateFailed(
