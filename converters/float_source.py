@@ -1,6 +1,7 @@
 """Take a float .tflite file of any origin as the network to quantize."""
 
 from collections import Counter
+from typing import Any, Literal
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -10,6 +11,7 @@ from converters.entry import FLOAT_ENTRY, Entry
 from converters.flatbuffer import Model
 from converters.input_ops import prepend_normalization, strip_subtraction
 from converters.job import FloatNetwork
+from converters.patterns import op_code, op_name
 from converters.ranges import Range
 from edgenet.artifact import sha256
 from edgenet.errors import InputError
@@ -17,17 +19,26 @@ from edgenet.manifest import WeightsRecord
 from edgenet.preprocessing import Preprocessing
 
 Type = schema.TensorType
+QUANTIZED = {Type.INT8: "int8", Type.UINT8: "uint8", Type.FLOAT16: "float16", Type.INT4: "int4"}
 
 
-def side_of(content: bytes) -> int:
-    """Return the input side of a float file; raise InputError unless it has one square RGB input and one output."""
-    model = flatbuffer.read(content)
+def side_of(content: bytes, name: str) -> int:
+    """Return the input side of a float file; raise InputError unless it has one square RGB input and one output.
+
+    `name` is what messages call the file.
+    """
+    try:
+        return _side(flatbuffer.read(content))
+    except InputError as error:
+        raise InputError(f"{name}: {error.what}", allowed=error.allowed, mend=error.mend) from error
+
+
+def _side(model: Model) -> int:
     graph = model.subgraphs[0]
     if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        ends = f"{len(model.subgraphs)} subgraphs, {len(graph.inputs)} inputs, {len(graph.outputs)} outputs"
+        ends = f"{len(model.subgraphs)} subgraphs, {_named(graph, 'inputs')}, {_named(graph, 'outputs')}"
         raise InputError(f"the model has {ends}", allowed="one of each")
-    if any(row.type in (Type.INT8, Type.UINT8, Type.FLOAT16) for row in graph.tensors):
-        raise InputError("the model is quantized already", allowed="a float32 file", mend="give the file it came from")
+    _refuse_quantized(model)
     if not graph.operators:
         raise InputError("the model has no operator", allowed="a network")
     image = graph.tensors[graph.inputs[0]]
@@ -35,6 +46,26 @@ def side_of(content: bytes) -> int:
     if image.type != Type.FLOAT32 or len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
         raise InputError(f"the model's input is {shape}", allowed="one square RGB image, float32 [1, side, side, 3]")
     return shape[1]
+
+
+def _named(graph: Any, ends: Literal["inputs", "outputs"]) -> str:
+    names = [repr(text(graph.tensors[index].name)) for index in getattr(graph, ends)]
+    return f"{len(names)} {ends}" + (f" ({', '.join(names)})" if names else "")
+
+
+def _refuse_quantized(model: Model) -> None:
+    """Raise InputError for the first op that has to do with a quantized tensor, by the names of both."""
+    graph = model.subgraphs[0]
+    for operator in graph.operators or ():
+        for index in (*operator.inputs, *operator.outputs):
+            tensor = graph.tensors[index]
+            if index >= 0 and tensor.type in QUANTIZED:
+                op, name = op_name(op_code(model, operator)), text(tensor.name)
+                raise InputError(
+                    f"the model is quantized already: {op} has the {QUANTIZED[tensor.type]} tensor {name!r}",
+                    allowed="a float32 file",
+                    mend="give the file it came from",
+                )
 
 
 def float_source(

@@ -73,7 +73,7 @@ def _network(request: Request, content: bytes, say: Say) -> FloatNetwork:
         return float_source(content, manifest.variant, manifest.weights, record, raw_pixels=True)
     if (given.mean is None) != (given.std is None):
         raise InputError("--mean and --std go together", mend="give both, in pixel units (0–255)")
-    record, _ = apply_overrides(replace(UNKNOWN, side_px=side_of(content)), given)
+    record, _ = apply_overrides(replace(UNKNOWN, side_px=side_of(content, name)), given)
     taken = "raw pixels 0–255" if given.mean is None else f"(pixels - {record.mean}) / {record.std}"
     say(f"no manifest beside {name}: it is taken to want {taken}; photos: {describe(record)}")
     return float_source(content, request.file.stem, None, record, raw_pixels=given.mean is None)

@@ -29,7 +29,7 @@ def float_reference(artifact: Artifact, given: Path | None, weights: str, say: C
     """
     if given is not None:
         content = read_screened(given)
-        if side_of(content) != artifact.manifest.side_px:
+        if side_of(content, given.name) != artifact.manifest.side_px:
             raise InputError(f"{given.name} has another input side than {artifact.path.name}", mend=MEND)
         if sha256(content) == artifact.manifest.weights.sha256:  # what `edgenet quantize` read, as it was
             return written_anew(content, artifact.manifest.to_preprocessing())

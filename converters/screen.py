@@ -43,12 +43,13 @@ def read_screened(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}", allowed=f"{kind} file") from error
     verdict = _examine_in_child(path)
     if verdict:
-        raise InputError(f"{path.name}: {verdict}", allowed=f"{kind} file that {runtime} can load and run")
+        allowed = verdict.allowed or f"{kind} file that {runtime} can load and run"
+        raise InputError(f"{path.name}: {verdict.what}", allowed=allowed, mend=verdict.mend)
     return content
 
 
-def _examine_in_child(path: Path) -> str:
-    """Return what is wrong with the file; "" = nothing."""
+def _examine_in_child(path: Path) -> InputError | None:
+    """Return what is wrong with the file, None where nothing is."""
     command = [
         sys.executable,
         "-c",
@@ -61,19 +62,22 @@ def _examine_in_child(path: Path) -> str:
             command, capture_output=True, text=True, timeout=TIME_LIMIT_S, env=environment, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"the runtime did not finish within {TIME_LIMIT_S} s"
+        return InputError(f"the runtime did not finish within {TIME_LIMIT_S} s")
     if done.returncode < 0:
-        return f"the runtime died with signal {-done.returncode}: the file is damaged or made to do harm"
+        signal = -done.returncode
+        return InputError(f"the runtime died with signal {signal}: the file is damaged or made to do harm")
     if done.returncode > 0:
-        return f"it cannot be parsed: {_last_line(done.stderr)}"
+        return InputError(f"it cannot be parsed: {_last_line(done.stderr)}")
     return _verdict(done.stdout)
 
 
-def _verdict(output: str) -> str:
+def _verdict(output: str) -> InputError | None:
     document = json.loads(output)
     if document["missing"]:
         raise MissingError(document["missing"], mend="edgenet doctor shows how to get it")
-    return str(document["wrong"])
+    if not document["wrong"]:
+        return None
+    return InputError(document["wrong"], allowed=document["allowed"], mend=document["mend"])
 
 
 def _last_line(stderr: str) -> str:

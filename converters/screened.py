@@ -1,26 +1,72 @@
 """What the child of `screen.py` does with a file: parse it, check what it points at, load it, run it once."""
 
+from typing import Any
+
 import numpy as np
 
 from converters import flatbuffer
+from converters.edit import text
 from converters.flatbuffer import Model
+from converters.loaded import LoadedModel
 from converters.onnx_file.runner import OnnxRunner
+from converters.patterns import Op, op_code
 from converters.runtime import Runner
 from edgenet.errors import InputError, MissingError
 
 
 def examine(content: bytes, is_onnx: bool) -> dict[str, str]:
-    """Return what is wrong with a file ("" = nothing) and which package is missing to tell."""
+    """Return what is wrong with a file ("" = nothing), what is allowed, the mend, and which package is missing."""
+    verdict = {"wrong": "", "allowed": "", "mend": "", "missing": ""}
     try:
-        if not is_onnx:
-            _check_indices(flatbuffer.read(content))
-        runner = OnnxRunner(content) if is_onnx else Runner(content)
+        runner = OnnxRunner(content) if is_onnx else _tflite(content)
         runner.run(np.zeros(runner.input.shape, dtype=runner.input.dtype))
     except InputError as error:
-        return {"wrong": str(error), "missing": ""}
+        return {**verdict, "wrong": error.what, "allowed": error.allowed, "mend": error.mend}
     except MissingError as error:
-        return {"wrong": "", "missing": str(error)}
-    return {"wrong": "", "missing": ""}
+        return {**verdict, "missing": str(error)}
+    return verdict
+
+
+def _tflite(content: bytes) -> LoadedModel:
+    model = flatbuffer.read(content)
+    _check_indices(model)
+    _check_input(model.subgraphs[0])
+    try:
+        return Runner(content)
+    except InputError as error:
+        for name, tensor in _custom_ops(model):
+            if name in error.what:  # the runtime brings a few custom ops: only one that it stumbles over is named
+                raise InputError(
+                    f"op {name!r} (tensor {tensor!r}) is in no runtime here", allowed="TFLite's builtin ops"
+                ) from error
+        raise
+
+
+def _check_input(graph: Any) -> None:
+    """Raise InputError for several inputs, or one of open size: the runtime would take an open side for 1."""
+    inputs = [graph.tensors[index] for index in (graph.inputs if graph.inputs is not None else ())]
+    if len(inputs) != 1:
+        names = ", ".join(repr(text(row.name)) for row in inputs) or "none"
+        raise InputError(f"the model has {len(inputs)} inputs: {names}", allowed="one image input")
+    signature = inputs[0].shapeSignature
+    sizes = [] if signature is None else [int(size) for size in signature]
+    if any(size < 0 for size in sizes[1:]):
+        shown = ", ".join("?" if size < 0 else str(size) for size in sizes)
+        raise InputError(
+            f"tensor {text(inputs[0].name)!r} has the size [{shown}]",
+            allowed="numbers, like [1, 224, 224, 3]",
+            mend="export the model for one side",
+        )
+
+
+def _custom_ops(model: Model) -> list[tuple[str, str]]:
+    """Return the name of each custom op with the tensor that it makes."""
+    graph = model.subgraphs[0]
+    return [
+        (text(model.operatorCodes[row.opcodeIndex].customCode or b"?"), text(graph.tensors[row.outputs[0]].name))
+        for row in graph.operators
+        if op_code(model, row) == Op.CUSTOM and len(row.outputs)
+    ]
 
 
 def _check_indices(model: Model) -> None:

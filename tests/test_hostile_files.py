@@ -195,6 +195,16 @@ def _own_result(model: Model) -> None:
     convolution.inputs = [int(convolution.outputs[0]), *map(int, convolution.inputs[1:])]
 
 
+def _custom(model: Model) -> None:
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = Op.CUSTOM, Op.CUSTOM, 1
+    code.customCode = "acme_pool"
+    model.operatorCodes.append(code)
+    convolution = _operator(model, Op.CONV_2D)
+    convolution.opcodeIndex, convolution.builtinOptionsType = len(model.operatorCodes) - 1, 0
+    convolution.builtinOptions = None
+
+
 def _second_graph(model: Model) -> None:
     model.subgraphs = [_graph(model), _graph(model)]
 
@@ -251,7 +261,9 @@ REFUSED = [
     Crafted("its own result", _own_result, "is both input 0 and output 0"),
     Crafted("input 9999", _set("graph.inputs", [9999]), "input 9999 does not exist"),
     Crafted("no input", _set("graph.inputs", []), "the model has 0 inputs"),
-    Crafted("two inputs", _second_input, "the model has 2 inputs; allowed: one image input"),
+    Crafted("two inputs", _second_input, "the model has 2 inputs: 'image', 'more'; allowed: one image input"),
+    Crafted("open sides", _set("input.shapeSignature", [-1, -1, -1, 3]), "'image' has the size [?, ?, ?, 3]; allowed"),
+    Crafted("an op of nobody's", _custom, "op 'acme_pool' (tensor 'conv_stem'"),
     Crafted("output -1", _set("graph.outputs", [-1]), "output -1 does not exist"),
     Crafted("buffer 9999", _set("weight.buffer", 9999), "buffer 9999 does not exist"),
     Crafted("signature of no tensor", _set("signed.tensorIndex", 99999), "a signature's tensor 99999 does not exist"),
@@ -293,9 +305,11 @@ def _edited(content: bytes, edit: Edit) -> bytes:
 
 # What runs, and `info` shows, but cannot be made an integer file.
 NOT_QUANTIZED = [
-    Crafted("quantized already", lambda model: None, "the model is quantized already; allowed: a float32", "w8a8"),
-    Crafted("no output", _set("graph.outputs", []), "1 subgraphs, 1 inputs, 0 outputs; allowed: one of each"),
-    Crafted("two subgraphs", _second_graph, "2 subgraphs, 1 inputs, 1 outputs; allowed: one of each"),
+    Crafted(
+        "quantized already", lambda model: None, "the model is quantized already: QUANTIZE has the uint8 tensor", "w8a8"
+    ),
+    Crafted("no output", _set("graph.outputs", []), "1 subgraphs, 1 inputs ('image'), 0 outputs; allowed: one of each"),
+    Crafted("two subgraphs", _second_graph, "2 subgraphs, 1 inputs ('image'), 1 outputs"),
     Crafted("no operator", _set("graph.operators", []), "the model has no operator"),
     Crafted("not square", _set("input.shape", [1, 64, 32, 3]), "the model's input is [1, 64, 32, 3]; allowed: one"),
     Crafted("NaN weights", _weights(float("nan")), "tensor 'conv_stem' is not finite"),
@@ -415,7 +429,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 FOREIGN = {
-    "two": "the model has 2 inputs; allowed: one image input",
+    "two": "two.tflite: the model has 2 inputs: ",
     "vector": "the model's input is [1, 8]; allowed: one square RGB image, float32 [1, side, side, 3]",
     "grey": "the model's input is [1, 32, 32, 1]; allowed: one square RGB image",
     "batch": "the model's input is [4, 32, 32, 3]; allowed: one square RGB image",

@@ -249,7 +249,7 @@ def test_a_reference_that_does_not_fit_is_one_line(verify: Run, written: Path, t
     broken = tmp_path / "broken.tflite"
     broken.write_bytes((written / "b0-fp32-random.tflite").read_bytes()[:5000])
     for reference, says in (
-        (written / FILE, "the model is quantized already"),
+        (written / FILE, f"error: {FILE}: the model is quantized already: QUANTIZE has the uint8 tensor"),
         (broken, "broken.tflite: "),
         (tmp_path / "absent.tflite", "cannot read"),
     ):
