@@ -9,6 +9,8 @@ Rounding each weight to the nearest step leaves errors that add up. Two closed-f
    off the bias (`correct_biases`; Nagel et al., arXiv 1906.04721, section 4.2, with E[x] measured in calibration).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,9 +20,20 @@ from converters.quantized_layers import Op, layers
 LARGEST = 127  # int8 weights are symmetric: -128 is not used
 
 
-def keep_kernel_sums(model: Model, original: Model) -> None:
-    """Round the weights of each k x k kernel of `model` so that their sum stays within half a step, in place."""
+def every_layer(output_name: str) -> bool:
+    """Choose every layer."""
+    del output_name
+    return True
+
+
+def keep_kernel_sums(model: Model, original: Model, chosen: Callable[[str], bool] = every_layer) -> None:
+    """Round the weights of each k x k kernel of `model` so that their sum stays within half a step, in place.
+
+    `chosen` tells by the name of its output whether a layer's are.
+    """
     for layer in layers(model, original):
+        if not chosen(layer.output_name):
+            continue
         if layer.code == Op.FULLY_CONNECTED or layer.original.shape[1:3] == (1, 1):
             continue
         steps = layer.original / layer.weight_scales  # [O, kH, kW, I] or [1, kH, kW, C]

@@ -182,13 +182,14 @@ def owners(model: Model) -> dict[int, str]:
     for index, operator in enumerate(graph.operators):
         output = int(operator.outputs[0])
         if op_code(model, operator) in WEIGHTED:
-            layer[output] = (index, _layer_name(model, operator))
+            layer[output] = (index, layer_name(model, operator))
         else:  # what has several inputs belongs to the last layer among them: a skip to what is added to it
             layer[output] = max(layer[int(row)] for row in operator.inputs if int(row) in layer)
     return {tensor: name for tensor, (_, name) in layer.items()}
 
 
-def _layer_name(model: Model, operator: Any) -> str:
+def layer_name(model: Model, operator: Any) -> str:
+    """Return the name of the layer that a weighted op stands for."""
     tensors = model.subgraphs[0].tensors
     weight = text(tensors[operator.inputs[1]].name)
     known = weight.endswith("/weight")

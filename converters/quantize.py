@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import flatbuffer
-from converters.compensate import correct_biases, keep_kernel_sums
+from converters.compensate import correct_biases, every_layer, keep_kernel_sums
 from converters.dead_channels import widen_tiny_scales
 from converters.edit import text
 from converters.flatbuffer import Model
@@ -46,13 +46,14 @@ def quantize_model(
     data: ActivationData = NO_DATA,
     original: Model | None = None,
     *,
-    keep_sums: bool = True,
+    keep_sums: Callable[[str], bool] = every_layer,
     bias_correction: bool = True,
 ) -> Model:
     """Return the model of a float .tflite file in another precision; `data` serves w8a8 and w8a16 alone.
 
     A caller who has parsed `content` already gives it as `original` too, which stays as it is. Both remedies of
-    `compensate.py` are taken unless they are turned off.
+    `compensate.py` are taken: `keep_sums` tells by the name of its output whether a layer gets the first one,
+    `bias_correction` turns the second one off.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.
@@ -77,8 +78,7 @@ def quantize_model(
     model, original = flatbuffer.read(bytes(result.quantized_model)), original or flatbuffer.read(content)
     if precision != "fp16":
         widen_tiny_scales(model, original)
-        if keep_sums:
-            keep_kernel_sums(model, original)
+        keep_kernel_sums(model, original, keep_sums)
         if bias_correction:
             correct_biases(model, original, data.means)
     if precision == "w8a8":

@@ -4,10 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from converters.repair.recipe import LayerRule, Recipe, layer_precisions, matching, read_recipe, recipe_of_text
+from converters.repair.recipe import (
+    LayerRule,
+    Recipe,
+    layer_precisions,
+    layer_roundings,
+    matching,
+    read_recipe,
+    recipe_of_text,
+)
 from edgenet.errors import InputError
 
-LAYERS = ["conv_stem", "blocks.0.0.conv_dw", "blocks.1.0.conv_dw", "classifier"]
+LAYERS = {
+    "conv_stem": "CONV_2D",
+    "blocks.0.0.conv_dw": "DEPTHWISE_CONV_2D",
+    "blocks.1.0.conv_dw": "DEPTHWISE_CONV_2D",
+    "classifier": "FULLY_CONNECTED",
+}
 RECIPES = {
     "plain": Recipe("margin"),
     "usual tools": Recipe("minmax", bias_correction=False, rounding="nearest"),
@@ -16,6 +29,13 @@ RECIPES = {
         rounding="learned",
         equalize=("conv_stem", "blocks.0.*"),
         rules=(LayerRule("blocks.1.*", "fp32"), LayerRule("classifier", "w8a16")),
+    ),
+    "by op": Recipe(
+        "error",
+        rules=(
+            LayerRule("*", rounding="nearest", op="DEPTHWISE_CONV_2D"),
+            LayerRule("blocks.1.*", "w8", "learned", "CONV_2D"),
+        ),
     ),
     "odd names": Recipe("error", equalize=('a"b\\c',)),
 }
@@ -28,6 +48,8 @@ WRONG = {
     "unknown rounding": (HEAD + 'rounding = "up"', "rounding"),
     "unknown key": (HEAD + "speed = 3", "speed"),
     "unknown precision": (HEAD + '[[layer]]\nname = "a"\nprecision = "int4"', "layer.0.precision"),
+    "unknown op": (HEAD + '[[layer]]\nop = "MUL"\nprecision = "fp32"', "layer.0.op"),
+    "a rule that says nothing": (HEAD + '[[layer]]\nname = "a"', "neither precision nor rounding"),
     "empty pattern": (HEAD + 'equalize = [""]', "equalize.0"),
     "a word for a truth": (HEAD + 'bias_correction = "yes"', "bias_correction"),
 }
@@ -66,10 +88,31 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
             (LayerRule("*", "w8a16"), LayerRule("conv_*", "fp32")),
             dict.fromkeys(LAYERS, "w8a16") | {"conv_stem": "fp32"},
         ),
+        (
+            (LayerRule("*", "w8", op="DEPTHWISE_CONV_2D"), LayerRule("blocks.1.*", "fp32", op="DEPTHWISE_CONV_2D")),
+            {"blocks.0.0.conv_dw": "w8", "blocks.1.0.conv_dw": "fp32"},
+        ),
+        ((LayerRule("conv_stem", "fp32"), LayerRule("*", rounding="nearest")), {"conv_stem": "fp32"}),
     ],
 )
 def test_the_last_rule_that_fits_counts(rules: tuple[LayerRule, ...], precisions: dict[str, str]) -> None:
     assert layer_precisions(Recipe("error", rules=rules), LAYERS) == precisions
+
+
+def test_layers_round_as_the_recipe_does_but_for_the_rules() -> None:
+    rules = (LayerRule("blocks.*", rounding="learned"), LayerRule("*", rounding="nearest", op="FULLY_CONNECTED"))
+    assert layer_roundings(Recipe("error", rules=rules), LAYERS) == {
+        "conv_stem": "kernel_sums",
+        "blocks.0.0.conv_dw": "learned",
+        "blocks.1.0.conv_dw": "learned",
+        "classifier": "nearest",
+    }
+
+
+def test_an_op_that_no_layer_has_is_refused() -> None:
+    recipe = Recipe("error", rules=(LayerRule("*", "fp32", op="FULLY_CONNECTED"),))
+    with pytest.raises(InputError, match=r"FULLY_CONNECTED is that of no layer; allowed: CONV_2D"):
+        layer_precisions(recipe, {"conv_stem": "CONV_2D"})
 
 
 def test_a_pattern_that_fits_nothing_is_refused() -> None:

@@ -10,6 +10,7 @@ from converters import flatbuffer
 from converters.calibration_source import open_calibration
 from converters.convert import float_network
 from converters.job import FloatNetwork, Job, Probe
+from converters.quantized_layers import layers
 from converters.repair.gate import Gate
 from converters.repair.islands import high_precision_share
 from converters.repair.layer_prices import layer_prices
@@ -98,6 +99,21 @@ def test_a_recipe_by_hand_mixes_precisions(tmp_path: Path) -> None:
     assert high_precision_share(flatbuffer.read(plain.path.read_bytes())) == 0
     with pytest.raises(InputError, match=r"'blocks\.9"):
         write_formats(_network("b"), _job(tmp_path, recipe=Recipe("minmax", rules=(LayerRule("blocks.9.*", "fp32"),))))
+
+
+def test_a_recipe_by_hand_rounds_layers_in_their_own_way(tmp_path: Path) -> None:
+    rules = (LayerRule("*", rounding="nearest", op="DEPTHWISE_CONV_2D"), LayerRule("blocks.2.*", rounding="learned"))
+    steps = {}
+    for name, recipe in {"plain": Recipe("minmax"), "ruled": Recipe("minmax", rules=rules)}.items():
+        [artifact] = write_formats(_network("b"), _job(tmp_path / name, recipe=recipe))
+        model = flatbuffer.read(artifact.path.read_bytes())
+        original = flatbuffer.read(_network("b").integer_content)
+        steps[name] = {layer.output_name: layer.weight_steps.tobytes() for layer in layers(model, original)}
+    changed = {name for name, values in steps["plain"].items() if values != steps["ruled"][name]}
+    ruled = {name for name in steps["plain"] if name.endswith("conv_dw") or name.startswith("blocks.2.")}
+    assert changed <= ruled
+    assert any(name.startswith("blocks.2.") for name in changed)
+    assert any(name.endswith("conv_dw") and not name.startswith("blocks.2.") for name in changed)
 
 
 def test_an_interrupt_leaves_the_best_file_marked(tmp_path: Path) -> None:

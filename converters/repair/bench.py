@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from converters import flatbuffer
 from converters.calibrate import Calibration, Fed, widened
 from converters.calibration_source import CalibrationSet
-from converters.diagnosis_graph import owners
 from converters.flatbuffer import Model
 from converters.job import FloatNetwork, Probe
 from converters.observe import channel_means, observe
@@ -24,7 +24,8 @@ from converters.repair.gains import apply_gains, spreads
 from converters.repair.islands import full_integer, high_precision_share, restore_layers
 from converters.repair.latency import latency_ratio
 from converters.repair.learned_rounding import learn_weights
-from converters.repair.recipe import Recipe, layer_precisions, matching
+from converters.repair.recipe import Recipe, layer_precisions, layer_roundings, matching
+from converters.repair.weighted_layers import WeightedLayer, weighted_layers
 from converters.verify import all_logits
 from edgenet.agreement import Agreement, Comparison
 from edgenet.progress import Report, tracked
@@ -83,30 +84,34 @@ class Bench:
         """Return the float graph as it was before any gains."""
         return flatbuffer.read(self.network.integer_content)
 
-    def layer_names(self) -> list[str]:
+    @cached_property
+    def layers(self) -> tuple[WeightedLayer, ...]:
         """Return the layers of the network in their order."""
-        names = list(dict.fromkeys(owners(self.float_model()).values()))
-        return names[1:]  # the first is the image
+        return weighted_layers(self.float_model())
 
     def make(self, recipe: Recipe) -> Made:
         """Return the file of a recipe; raise InputError for a pattern that fits no layer.
 
         Layers leave 8 bits before the others learn: these make up for the rounding that they find before them.
         """
-        rules = layer_precisions(recipe, self.layer_names())
         if recipe in self._learned:
             return self._learned[recipe]
+        ops = {row.name: row.op for row in self.layers}
+        precisions, by_name = layer_precisions(recipe, ops), layer_roundings(recipe, ops)
+        roundings = {row.output_name: by_name[row.name] for row in self.layers}
         basis = self._basis(recipe)
         original, data = flatbuffer.read(basis.content), self._data(recipe)
         model = quantize_model(
             basis.content, "w8a8", data, original,
-            keep_sums=recipe.rounding != "nearest", bias_correction=recipe.bias_correction,
+            keep_sums=lambda output: roundings.get(output) != "nearest", bias_correction=recipe.bias_correction,
         )  # fmt: skip
-        restore_layers(model, original, rules, basis.wide)
-        if recipe.rounding == "learned":
-            learn_weights(model, original, self.images, self.network.entry, self.report)
+        restore_layers(model, original, precisions, basis.wide)
+        learns = "learned" in roundings.values()
+        if learns:
+            chosen = {output for output, rounding in roundings.items() if rounding == "learned"}
+            learn_weights(model, original, self.images, self.network.entry, self.report, chosen.__contains__)
         made = Made(recipe, flatbuffer.write(model), basis.content, data)
-        if recipe.rounding == "learned":
+        if learns:
             self._learned[recipe] = made
         return made
 

@@ -12,7 +12,7 @@ logit SQNR; made to follow the float layers on built-in images it would lose 0.6
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters.calibration_source import CalibrationSet
+from converters.compensate import every_layer
 from converters.edit import text
 from converters.entry import Entry
 from converters.flatbuffer import Model
@@ -77,15 +78,23 @@ class Task:
         return np.asarray(values.reshape(-1, self.outputs)[self.draw(image)])
 
 
-def learn_weights(model: Model, original: Model, images: CalibrationSet, entry: Entry, report: Report) -> None:
+def learn_weights(
+    model: Model,
+    original: Model,
+    images: CalibrationSet,
+    entry: Entry,
+    report: Report,
+    chosen: Callable[[str], bool] = every_layer,
+) -> None:
     """Edit the int8 weights and the biases of a w8a8 `model` with int8 ends so that it follows its float `original`.
 
     `images` are raw pixels [side, side, 3] that `entry` feeds to the float model. Layers that cannot be learned (float
     ones, those that share weights, of unknown form) stay as they are, and so do outputs that nothing better is found
-    for. Whoever interrupts finds the layers up to there learned.
+    for. `chosen` tells by the name of its output whether a layer learns. An interrupt leaves the layers up to there
+    learned.
     """
     shown, sums = unfused(original)
-    tasks = list(find_tasks(model, original, shown, sums))
+    tasks = [task for task in find_tasks(model, original, shown, sums) if chosen(task.layer.output_name)]
     floats = Stream(shown, images, len(images), entry)
     quantized = Stream(model, images, len(images), entry)
     groups = list(_groups(tasks, len(images)))

@@ -6,13 +6,13 @@ takes one that was written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from converters.ranges import RangeMethod
 from edgenet.errors import InputError
@@ -24,14 +24,20 @@ SCHEMA_VERSION = 1
 Rounding = Literal["nearest", "kernel_sums", "learned"]
 # fp32: float weights and arithmetic. w8: float arithmetic on the 8-bit weights. w8a16: 16-bit activations, for NPUs.
 LayerPrecision = Literal["fp32", "w8", "w8a16"]
+LayerOp = Literal["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]
 
 
 @dataclass(frozen=True)
 class LayerRule:
-    """The layers that a pattern names (`blocks.0.*`) leave 8 bits; where several rules fit, the last one counts."""
+    """Layers by a pattern of their names (`blocks.0.*`), by their op, or both, and what is other for them.
+
+    Where several rules fit a layer, the last one that says something counts.
+    """
 
     layers: str
-    precision: LayerPrecision
+    precision: LayerPrecision | None = None  # None: 8 bits, like the rest
+    rounding: Rounding | None = None  # None: that of the recipe
+    op: str = ""  # CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED; "": any
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,23 @@ class Recipe:
             f"equalize = [{names}]",
         ]
         for rule in self.rules:
-            lines += ["", "[[layer]]", f"name = {_quoted(rule.layers)}", f'precision = "{rule.precision}"']
+            lines += ["", "[[layer]]", f"name = {_quoted(rule.layers)}"]
+            for key, value in (("op", rule.op), ("precision", rule.precision), ("rounding", rule.rounding)):
+                lines += [f'{key} = "{value}"'] if value else []
         return "\n".join(lines) + "\n"
 
 
 class _Layer(Record):
-    name: Annotated[str, Field(min_length=1)]
-    precision: LayerPrecision
+    name: Annotated[str, Field(min_length=1)] = "*"
+    op: LayerOp | None = None
+    precision: LayerPrecision | None = None
+    rounding: Rounding | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> _Layer:
+        if self.precision is None and self.rounding is None:
+            raise ValueError("neither precision nor rounding")
+        return self
 
 
 class _Document(Record):
@@ -95,10 +111,10 @@ def _parsed(table: dict[str, object], name: str) -> Recipe:
         raise InputError(
             f"{name}: {place}: {first['msg']}, not {first['input']!r}",
             allowed=f"ranges: {_listed(RangeMethod)}; rounding: {_listed(Rounding)}; "
-            f"precision: {_listed(LayerPrecision)}",
+            f"precision: {_listed(LayerPrecision)}; op: {_listed(LayerOp)}",
             mend="edgenet convert --int8 prints a recipe to start from",
         ) from error
-    rules = tuple(LayerRule(row.name, row.precision) for row in document.layer)
+    rules = tuple(LayerRule(row.name, row.precision, row.rounding, row.op or "") for row in document.layer)
     return Recipe(document.ranges, document.bias_correction, document.rounding, tuple(document.equalize), rules)
 
 
@@ -116,10 +132,23 @@ def matching(pattern: str, names: Iterable[str], what: str) -> list[str]:
     return found
 
 
-def layer_precisions(recipe: Recipe, names: Iterable[str]) -> dict[str, LayerPrecision]:
-    """Return the layers that leave 8 bits; raise InputError for a rule that fits none of `names`."""
-    known = list(names)
-    return {name: rule.precision for rule in recipe.rules for name in matching(rule.layers, known, "layer")}
+def layer_precisions(recipe: Recipe, ops: Mapping[str, str]) -> dict[str, LayerPrecision]:
+    """Return the layers that leave 8 bits, of those whose ops are given; raise InputError for a rule that fits none."""
+    return {name: rule.precision for rule in recipe.rules for name in _fitting(rule, ops) if rule.precision}
+
+
+def layer_roundings(recipe: Recipe, ops: Mapping[str, str]) -> dict[str, Rounding]:
+    """Return how the weights of each layer are rounded; raise InputError for a rule that fits no layer."""
+    own = {name: rule.rounding for rule in recipe.rules for name in _fitting(rule, ops) if rule.rounding}
+    return dict.fromkeys(ops, recipe.rounding) | own
+
+
+def _fitting(rule: LayerRule, ops: Mapping[str, str]) -> list[str]:
+    names = [name for name, op in ops.items() if rule.op in ("", op)]
+    if not names:
+        known = ", ".join(sorted(set(ops.values())))
+        raise InputError(f"the recipe's op {rule.op} is that of no layer", allowed=known, mend="take the rule out")
+    return matching(rule.layers, names, "layer" if not rule.op else f"layer of the op {rule.op}")
 
 
 def _quoted(name: str) -> str:

@@ -30,7 +30,7 @@ def propose(climb: Climb) -> Iterator[Recipe]:
     inputs, expected = [bench.network.entry.feed(pixels) for pixels in images], bench.expected_of(images)
 
     def without(layers: Layers, recipe: Recipe) -> Recipe:
-        names = [name for name in bench.layer_names() if name in layers]
+        names = [row.name for row in bench.layers if row.name in layers]
         return replace(recipe, rules=tuple(LayerRule(name, PRECISIONS[climb.gate.target]) for name in names))
 
     def affords(content: bytes) -> bool:
