@@ -3,7 +3,11 @@
 `pytest --hypothesis-profile=search` draws new ones.
 """
 
+import os
+
 from hypothesis import settings
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # of ONNX Runtime, which tests import by themselves as well
 
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", settings.get_profile("default"))

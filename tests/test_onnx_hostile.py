@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +97,26 @@ def test_damage_is_refused_or_does_no_harm(seed: int) -> None:
         runner.run(np.zeros(runner.input.shape, dtype=runner.input.dtype))
     except InputError as error:
         assert "\n" not in str(error)
+
+
+# Privacy
+
+
+IMPORTS = {
+    "converters": "from converters.onnx_file.runner import onnx_runtime; onnx_runtime()",
+    "on a device": "from devices.on_device.model_runtime import onnx_runtime; onnx_runtime()",
+}
+
+
+@pytest.mark.parametrize("code", IMPORTS.values(), ids=IMPORTS)
+def test_the_runtime_keeps_no_record_for_its_maker(code: str, tmp_path: Path) -> None:
+    # Its telemetry begins with a file in the temporary folder and a database below the home folder.
+    decided = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI")
+    kept = {name: value for name, value in os.environ.items() if name not in decided}
+    homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TMPDIR"), str(tmp_path))
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
+    subprocess.run([sys.executable, "-c", code], env={**kept, **homes, "PYTHONPATH": path}, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
 
 
 # Structure

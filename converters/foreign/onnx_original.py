@@ -11,8 +11,8 @@ from converters.foreign.onnx_graph import read_graph
 from converters.foreign.original import Original, square_side
 from converters.onnx_file.document import parse_message
 from converters.onnx_file.ends import type_name
-from converters.onnx_file.runner import check_ops
-from edgenet.errors import InputError, MissingError
+from converters.onnx_file.runner import check_ops, onnx_runtime
+from edgenet.errors import InputError
 
 FLOAT = 1  # onnx.TensorProto.FLOAT
 PROVIDERS = ["CPUExecutionProvider"]
@@ -25,12 +25,8 @@ def open_onnx(path: Path, side_px: int) -> Original:
 
     An open side becomes `side_px`; 0 leaves it open, and then what depends on it is not known.
     """
-    try:
-        import onnxruntime
-
-        model = parse_message(path.read_bytes())
-    except ImportError as error:
-        raise MissingError(f"{error.name} is not installed", mend="pip install onnx onnxruntime") from error
+    onnxruntime = onnx_runtime()
+    model = parse_message(path.read_bytes())
     _refuse_quantized(model.graph)
     check_ops(model)
     beside = _read_beside(model, path)
@@ -63,8 +59,8 @@ def _fix_sides(graph: Any, image: str, first: bool, side_px: int) -> None:
 def _simplified(model: Any) -> Any:
     """Return a model as the runtime simplifies it: what only sides and constants go into is computed."""
     import onnx
-    import onnxruntime
 
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

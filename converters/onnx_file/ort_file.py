@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from converters.onnx_file.runner import PROVIDERS, OnnxRunner, session_options
+from converters.onnx_file.runner import PROVIDERS, OnnxRunner, onnx_runtime, session_options
 from edgenet.errors import GateFailed
 from edgenet.native_noise import quiet_native_stderr
 
@@ -41,20 +41,16 @@ def ort_bytes(content: bytes) -> bytes:
 
 
 def _session(optimized: bytes) -> Any:
-    import onnxruntime
-
     with quiet_native_stderr():
-        return onnxruntime.InferenceSession(optimized, session_options(threads=1), providers=PROVIDERS)
+        return onnx_runtime().InferenceSession(optimized, session_options(threads=1), providers=PROVIDERS)
 
 
 def _written(content: bytes) -> bytes:
-    import onnxruntime
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.ort"
         options = session_options(threads=1)
         options.optimized_model_filepath = str(path)
         options.add_session_config_entry("session.save_model_format", "ORT")
         with quiet_native_stderr():
-            onnxruntime.InferenceSession(content, options, providers=PROVIDERS, disabled_optimizers=_LEFT_OUT)
+            onnx_runtime().InferenceSession(content, options, providers=PROVIDERS, disabled_optimizers=_LEFT_OUT)
         return path.read_bytes()

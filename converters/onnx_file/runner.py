@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -43,7 +44,10 @@ class OnnxRunner(LoadedModel):
         return self._values[output]
 
 
-def _runtime() -> Any:
+def onnx_runtime() -> Any:
+    """Return ONNX Runtime's module with its telemetry off; raise MissingError where it is not installed."""
+    # From 1.29 on its builds for Linux report names and hashes of models to their maker. It asks this at its import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:
@@ -61,7 +65,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def session_options(threads: int) -> Any:
     """Return the settings under which ONNX Runtime loads files here; raise MissingError where it is not installed."""
-    options = _runtime().SessionOptions()
+    options = onnx_runtime().SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, _SILENT
     # Signed activations are for Arm; elsewhere they would run as float without this, and answer otherwise than there.
     options.add_session_config_entry("session.qdqisint8allowed", "1")
@@ -72,7 +76,7 @@ def _session(content: bytes, threads: int) -> Any:
     options = session_options(threads)
     try:
         with quiet_native_stderr():
-            return _runtime().InferenceSession(content, options, providers=PROVIDERS)
+            return onnx_runtime().InferenceSession(content, options, providers=PROVIDERS)
     except _errors() as error:
         raise InputError(f"ONNX Runtime cannot load the model: {first_line(error)}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -223,7 +224,9 @@ def tflite_runtime() -> tuple[Any, dict[str, str]]:
 
 
 def onnx_runtime() -> tuple[Any, dict[str, str]]:
-    """Return onnxruntime and what it is; raise ModelError where there is none."""
+    """Return onnxruntime, with its telemetry off, and what it is; raise ModelError where there is none."""
+    # From 1.29 on its builds for Linux report names and hashes of models to their maker. It asks this at its import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib
 import json
+import os
 import sys
 
 # y = x + 1 of shape [1, 4], float32: tests/devices/test_setup.py builds the same bytes.
@@ -25,6 +26,7 @@ MODEL = (
 
 def main() -> None:
     """Print module -> version."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime from 1.29 on reports already its import
     versions = {}
     for name in sys.argv[1:]:
         module = importlib.import_module(name)
