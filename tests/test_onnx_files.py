@@ -393,6 +393,7 @@ def test_convert_repeats_an_onnx_file_byte_by_byte(tmp_path: Path, capfd: pytest
     first, again = tmp_path / "first", tmp_path / "again"
     flags = ["--format", "onnx", "--opset", "19", "--ort"]
     assert main([*convert, *flags, "--out", str(first)]) == 0
+    assert f"{first / 'lite0-fp32-random.ort'}: " in capfd.readouterr().out
     manifest = first / "lite0-fp32-random.onnx.manifest.json"
     assert main(["convert", "--from", str(manifest), "--no-verify", "--out", str(again)]) == 0
     assert "the same bytes as the manifest says" in capfd.readouterr().err

@@ -63,6 +63,15 @@ def test_a_recipe_survives_its_own_text(recipe: Recipe, tmp_path: Path) -> None:
     assert recipe_of_text(recipe.toml) == recipe
 
 
+def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    path = tmp_path / "readme.toml"
+    path.write_text(readme.partition("```toml\n")[2].partition("```")[0])
+    recipe = read_recipe(path)
+    assert recipe.equalize == ("conv_stem",)
+    assert recipe.rules == (LayerRule("blocks.0.*", "fp32"), LayerRule("*", rounding="nearest", op="FULLY_CONNECTED"))
+
+
 @pytest.mark.parametrize(("text", "named"), WRONG.values(), ids=WRONG.keys())
 def test_what_is_wrong_is_named(text: str, named: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"

@@ -118,6 +118,10 @@ def test_the_tables_number_their_rows(verify: Run, written: Path) -> None:
     assert outcome.err.splitlines()[-1] == f"next: edgenet benchmark {written / FILES[2]}"
 
 
+def test_one_row_is_no_pair(verify: Run, written: Path) -> None:
+    assert "in pairs" not in verify(written / FILES[2], "--runtimes", "xnnpack").out
+
+
 def test_from_python_it_is_the_same(verify: Run, written: Path) -> None:
     table = edgenet.verify_runtimes(written / FILES[2], runtimes="xnnpack,builtin")
     document = verify(written / FILES[2], "--runtimes", "xnnpack,builtin", "--json").document
