@@ -39,11 +39,11 @@ def test_it_tells_the_true_share_more_closely_than_counting() -> None:
     """Of 200 draws of 20 images, the spread around the share that 100 000 images show."""
     random = np.random.default_rng(3)
 
-    def draw(images: int) -> tuple[list[np.ndarray], list[np.ndarray]]:  # type: ignore[type-arg]  # shorter here
+    def draw(images: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         logits = random.normal(0, 2, (images, 2 * RANKS))
         return list(logits), list(logits + random.normal(0, 0.1, logits.shape))
 
-    def counted(expected: list[np.ndarray], got: list[np.ndarray]) -> float:  # type: ignore[type-arg]  # as above
+    def counted(expected: list[np.ndarray], got: list[np.ndarray]) -> float:
         return float(np.mean([one.argmax() == other.argmax() for one, other in zip(expected, got, strict=True)]))
 
     truth = counted(*draw(100_000))
