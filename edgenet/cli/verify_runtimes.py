@@ -68,9 +68,10 @@ def _show(table: CrossTable) -> None:
         columns = (Column("\n#", numeric=True), Column("\nfile"), Column("\nruntime"), *ACCURACY_FIGURES)
         rows = [(number, row) for number, row in enumerate(table.rows, 1) if row.agreement]
         show_table(columns, [_accuracy_cells(number, row) for number, row in rows])
-    show()
-    show("same top-1 in pairs, by the rows' numbers, in %")
-    _show_pairs(table)
+    if len(table.rows) > 1:
+        show()
+        show("same top-1 in pairs, by the rows' numbers, in %")
+        _show_pairs(table)
 
 
 def _host(row: CrossRow) -> str:

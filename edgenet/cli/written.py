@@ -65,9 +65,18 @@ def _show(artifacts: Sequence[Artifact]) -> None:
     show()
     show_table(COLUMNS, [_cells(artifact) for artifact in artifacts])
     for artifact in artifacts:
+        _show_ort(artifact)
+    for artifact in artifacts:
         if artifact.manifest.recipe:
             show_recipe(artifact.manifest)
             break  # the files of one run share it, whatever their format
+
+
+def _show_ort(artifact: Artifact) -> None:
+    ort = artifact.manifest.onnx.ort if artifact.manifest.onnx else None
+    if ort:
+        path, megabytes = artifact.path.with_name(ort.file), f"{ort.size_bytes / 1e6:.1f} MB"
+        show(f"{path}: {megabytes}, answers like {artifact.path.name}, for {ort.written_by} and later ones")
 
 
 def _cells(artifact: Artifact) -> list[str]:
