@@ -1,5 +1,6 @@
 """Recipes: TOML in and out, and what is wrong with one said by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,15 @@ def test_layers_round_as_the_recipe_does_but_for_the_rules() -> None:
         "blocks.1.0.conv_dw": "learned",
         "classifier": "nearest",
     }
+
+
+def test_recipes_that_differ_in_constants_alone_have_one_form() -> None:
+    one = Recipe("error", rounding="learned", equalize=("conv_stem",), rules=(LayerRule("blocks.*", "w8", "learned"),))
+    same = Recipe("minmax", rounding="nearest", equalize=("conv_stem",), rules=(LayerRule("blocks.*", "w8"),))
+    assert one.form == same.form
+    assert one.form != replace(one, equalize=()).form
+    assert one.form != replace(one, rules=(LayerRule("blocks.*", "fp32"),)).form
+    assert replace(one, rules=(LayerRule("*", rounding="nearest"),)).form == replace(one, rules=()).form
 
 
 def test_an_op_that_no_layer_has_is_refused() -> None:

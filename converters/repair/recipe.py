@@ -7,7 +7,7 @@ takes one that was written by hand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -49,6 +49,12 @@ class Recipe:
     rounding: Rounding = "kernel_sums"
     equalize: tuple[str, ...] = ()  # patterns of layers whose channels are brought to one size
     rules: tuple[LayerRule, ...] = ()
+
+    @property
+    def form(self) -> Recipe:
+        """Return the recipe of a file with the same ops, whatever their constants: all that leaves 8 bits as here."""
+        rules = tuple(replace(rule, rounding=None) for rule in self.rules if rule.precision)
+        return Recipe("minmax", equalize=self.equalize, rules=rules)
 
     @property
     def toml(self) -> str:
