@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from edgenet.errors import InputError
 
-# Tables, and what vectors and strings hold, at so many bytes a row.
-LIMIT_ROWS = 1_000_000
+# Tables, and what vectors and strings hold, at so many bytes a row; b0 in w8a8 has 4 122.
+LIMIT_ROWS = 500_000
 BYTES_A_ROW = 32
 
 

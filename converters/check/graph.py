@@ -18,7 +18,7 @@ CUSTOM = int(schema.BuiltinOperator.CUSTOM)
 LIMIT_RANK = 8  # more than any kernel of TFLite takes
 LIMIT_VALUES = 2**40  # of one tensor
 LIMIT_SETTINGS = 64  # values of a constant that tells axes, paddings or sizes
-LIMIT_OPERATORS = 50_000
+LIMIT_OPERATORS = 20_000
 TYPE_SIZES_BYTES = {"int4": 1, "int8": 1, "uint8": 1, "bool": 1, "int16": 2, "uint16": 2, "float16": 2, "bfloat16": 2,
                     "int32": 4, "uint32": 4, "float32": 4, "int64": 8, "uint64": 8, "float64": 8}  # fmt: skip
 
@@ -174,9 +174,9 @@ def _operator(index: int, row: Table, codes: list[tuple[str, int]], tensors: lis
     if code >= len(codes):
         raise InputError(f"op {index} names operator code {code} of {len(codes)}: the file is damaged")
     name, version = codes[code]
-    inputs = tuple(
-        None if place == -1 else _chosen(tensors, (place,), f"op {index}")[0] for place in row.wholes(1, "i")
-    )
+    # -1 stands for an optional input that is not given.
+    places = _checked(row.wholes(1, "i"), -1, len(tensors), f"op {index}")
+    inputs = tuple(None if place == -1 else tensors[place] for place in places)
     outputs = _chosen(tensors, row.wholes(2, "i"), f"op {index}")
     if not outputs:
         raise InputError(f"op {index}, {name}, has no output: the file is damaged")
@@ -206,7 +206,12 @@ def _unpack(operators: list[Operator]) -> list[Operator]:
 
 
 def _chosen(tensors: list[Tensor], places: tuple[int, ...], what: str) -> tuple[Tensor, ...]:
-    for place in places:
-        if not 0 <= place < len(tensors):
-            raise InputError(f"{what} names tensor {place} of {len(tensors)}: the file is damaged")
-    return tuple(tensors[place] for place in places)
+    return tuple(tensors[place] for place in _checked(places, 0, len(tensors), what))
+
+
+def _checked(places: tuple[int, ...], least: int, count: int, what: str) -> tuple[int, ...]:
+    """Return places that all lie from `least` up to a count; raise InputError for the first that does not."""
+    if places and not (least <= min(places) and max(places) < count):
+        wrong = next(place for place in places if not least <= place < count)
+        raise InputError(f"{what} names tensor {wrong} of {count}: the file is damaged")
+    return places
