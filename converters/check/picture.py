@@ -73,15 +73,26 @@ def _strip(rows: Sequence[OperatorReport]) -> Iterator[str]:
 
 
 def _stages(rows: Sequence[OperatorReport]) -> Iterator[str]:
-    """Yield a line where each stage begins (the first two parts of a layer's name), and its name where it fits."""
+    """Yield a line where each stage begins, and its name where it fits."""
     free_px = 0.0
-    for stage, group in groupby(rows, key=lambda row: ".".join(row.layer.split(".")[:2])):
+    for stage, group in groupby(rows, key=lambda row: _stage(row.layer)):
         x_px = _x(next(group).index, rows)
         yield f'<line class="grid" x1="{x_px:.1f}" y1="{TOP_PX}" x2="{x_px:.1f}" y2="{BOTTOM_PX}"/>'
-        short = stage.rsplit("/", 1)[-1][:20]
+        short = stage[:20]
         if x_px >= free_px and x_px + LETTER_PX * len(short) <= RIGHT_PX:
             yield _text(x_px, BOTTOM_PX + BAND_PX + 20, short, "tick")
             free_px = x_px + LETTER_PX * len(short) + 8
+
+
+def _stage(layer: str) -> str:
+    """Return the part of a layer's name that its neighbours share.
+
+    >>> _stage("blocks.1.0.conv_dw"), _stage("MobilenetV2/expanded_conv_3/add;other")
+    ('blocks.1', 'expanded_conv_3')
+    """
+    first = layer.partition(";")[0]
+    parts = first.split("/")
+    return parts[len(parts) > 2] if len(parts) > 1 else ".".join(first.split(".")[:2])
 
 
 def _reasons(report: CheckReport) -> Iterator[str]:
