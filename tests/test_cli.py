@@ -173,7 +173,7 @@ WRONG = [
     Wrong(["verify", ".", "--labels", "x.csv"], "--labels needs photos; add --data DIR"),
     Wrong(["check"], "missing argument 'MODEL'; edgenet check --help shows what it takes"),
     Wrong(["check", "no.tflite"], "cannot read no.tflite: No such file or directory; allowed: a .tflite file"),
-    Wrong(["check", "."], ". is not a file; allowed: a .tflite file"),
+    Wrong(["check", "."], ". holds 0 .tflite files: none; allowed: one; name the file"),
     Wrong(["check", "x.tflite", "--target", "edgetpi"], "allowed: edgetpu, xnnpack, gpu; did you mean edgetpu?"),
     Wrong(["check", "x.tflite", "--fail-on", "cpu"], "unknown --fail-on 'cpu'; allowed: cpu-ops, streamed"),
     Wrong(

@@ -143,7 +143,8 @@ def _warnings(graph: Graph, data: Target, memory: MemoryPlan | None) -> list[str
     large = memory is not None and memory.peak_activation_bytes > memory.on_chip_bytes
     counts = Counter(row.name for row in graph.operators)
     notes = [f"{counts[name]} {name}: {note}" for name, note in data.notes.items() if counts[name]]
-    return [*([LARGE_ACTIVATIONS] if large else []), *notes]
+    several = f"the file has {graph.subgraphs} subgraphs, and only the first was looked at"
+    return [*([LARGE_ACTIVATIONS] if large else []), *([several] if graph.subgraphs > 1 else []), *notes]
 
 
 def _estimates(graph: Graph, verdicts: Sequence[Verdict], memory: MemoryPlan | None, data: Target) -> list[Estimate]:

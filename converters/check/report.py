@@ -108,8 +108,10 @@ def _estimate_document(row: Estimate) -> dict[str, Any]:
 
 
 def _package_document(package: Package) -> dict[str, Any]:
+    executables = [{**asdict(row), "token": f"{row.token:016x}"} for row in package.executables]
     return {
         **asdict(package),
+        "executables": executables,  # a token has 64 bits, more than many readers of JSON keep of a number
         "instruction_bytes": package.instruction_bytes,
         "cached_parameter_bytes": package.cached_parameter_bytes,
         "streamed_parameter_bytes": package.streamed_parameter_bytes,

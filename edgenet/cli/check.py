@@ -23,9 +23,7 @@ MIB = 2**20
 SHOWN = 12  # --json has them all
 LONGEST_LAYER = 40
 
-ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", show_default=False, help="A .tflite file, or a compiled one.")
-]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A .tflite file, or its folder.")]
 TargetName = Annotated[str, typer.Option("--target", metavar="NAME", help="edgetpu, xnnpack or gpu.")]
 FailOn = Annotated[
     str,
@@ -76,7 +74,8 @@ def command(
     gates = _gates(fail_on)
     if picture:
         _check_place(picture)
-    report = check(model, target)
+    path = _only_model(model)
+    report = check(path, target)
     if picture:
         write_files({picture: draw(report).encode()})
     if as_json:
@@ -88,7 +87,18 @@ def command(
     failed = _failed(report, gates)
     if failed:
         raise GateFailed(f"{report.file}: {'; '.join(failed)}", mend=_first_mend(report))
-    next_command(_next(model, report))
+    next_command(_next(path, report))
+
+
+def _only_model(path: Path) -> Path:
+    """Return a file, or the only .tflite file of a folder."""
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.tflite"))
+    if len(found) != 1:
+        names = ", ".join(row.name for row in found) or "none"
+        raise InputError(f"{path} holds {len(found)} .tflite files: {names}", allowed="one", mend="name the file")
+    return found[0]
 
 
 def _gates(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -55,6 +56,16 @@ def test_words(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> No
     assert "mend: a 1x1 convolution computes the same: edgenet convert --target edgetpu" in err
     assert "LOGISTIC: swish or squeeze-and-excite" in err
     assert err.splitlines()[-1].startswith("next: edgenet ")
+
+
+def test_a_folder_stands_for_its_only_file(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(files["w8a8"], tmp_path)
+    assert main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith(f"{files['w8a8'].name} on ")
+    assert main(["check", str(files["w8a8"].parent)]) == 2
+    assert "holds 4 .tflite files: " in capsys.readouterr().err
 
 
 def test_json(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

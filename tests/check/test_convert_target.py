@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters import flatbuffer
 from converters.check.check import check
 from converters.check.graph import read_graph
 from converters.check.verdict import Place
+from converters.quantized_layers import layers
 from converters.runtime import Runner
 from edgenet.__main__ import main
 from edgenet.artifact import find_artifacts
@@ -27,7 +29,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return one network as the default file and as that for the Edge TPU."""
     plain, target = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("target")
     assert _convert("lite0", plain) == 0
-    assert _convert("lite0", target, "--target", "edgetpu") == 0
+    assert _convert("lite0", target, "--precision", "fp32", "--target", "edgetpu") == 0
     return plain, target
 
 
@@ -58,8 +60,17 @@ def test_the_dense_op_is_a_convolution_with_the_same_answers(folders: tuple[Path
     assert "FULLY_CONNECTED" not in names
 
 
+def test_its_layers_are_still_those_of_the_float_network(folders: tuple[Path, Path]) -> None:
+    original = flatbuffer.read((folders[1] / "lite0-fp32-random.tflite").read_bytes())
+    found = [row.output_name for row in layers(flatbuffer.read(_file(folders[1]).read_bytes()), original)]
+    assert len(found) == 50
+    assert found[-1] == "logits"
+
+
 def test_the_manifest_repeats_it(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (artifact,) = find_artifacts(_file(folders[1]))
+    (real,) = find_artifacts(folders[1] / "lite0-fp32-random.tflite")
+    assert real.manifest.target is None
     assert artifact.manifest.target == "edgetpu"
     (plain,) = find_artifacts(_file(folders[0]))
     assert plain.manifest.target is None

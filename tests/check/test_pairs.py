@@ -98,6 +98,7 @@ def test_info_reads_a_compiled_file(pair: Pair, capsys: pytest.CaptureFixture[st
     assert document["schema_version"] == 1
     assert compiled["cached_parameter_bytes"] == pair.parameter_bytes
     assert [row["parameter_bytes"] for row in compiled["executables"]] == [0, pair.parameter_bytes]
+    assert {row["token"] for row in compiled["executables"]} == {f"{pair.token:016x}"}
 
 
 @each_pair
