@@ -20,7 +20,7 @@ from converters.write import needs_calibration, write_formats
 from edgenet.artifact import Artifact, read_manifest
 from edgenet.atomic import make_folder
 from edgenet.errors import GateFailed, InputError
-from edgenet.manifest import Manifest
+from edgenet.manifest import CompilerTarget, Manifest
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
 from edgenet.progress import Report
@@ -50,6 +50,7 @@ class Request:
     model: Weights | None = None  # read already, from a model that was fine-tuned elsewhere
     repair: Gate | None = None
     recipe: Recipe | None = None
+    target: CompilerTarget | None = None
 
 
 def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
@@ -77,6 +78,7 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
         manifest=manifest,
         files=files_of(manifest),
         recipe=recipe_of_text(manifest.recipe) if manifest.recipe else None,
+        target=manifest.target,
     )
 
 
@@ -102,7 +104,8 @@ def run(
         request.files,
     )  # fmt: skip
     network = float_network(weights, golden, report)
-    return write_formats(network, replace(job, repair=request.repair, recipe=request.recipe), report, say)
+    job = replace(job, repair=request.repair, recipe=request.recipe, target=request.target)
+    return write_formats(network, job, report, say)
 
 
 def _weights(request: Request, say: Say) -> Weights:

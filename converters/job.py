@@ -15,7 +15,7 @@ from converters.onnx_file.options import TFLITE_ONLY, FileChoice
 from converters.ranges import Range
 from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe
-from edgenet.manifest import WeightsRecord
+from edgenet.manifest import CompilerTarget, WeightsRecord
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
 
@@ -56,3 +56,4 @@ class Job:
     files: FileChoice = TFLITE_ONLY
     repair: Gate | None = None  # w8a8 alone: climb the ladder to this gate
     recipe: Recipe | None = None  # w8a8 alone: write the file of this recipe
+    target: CompilerTarget | None = None  # w8a8 alone: keep to what this compiler knows

@@ -10,7 +10,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converters.dense_as_convolution import SUFFIX
 from converters.edit import text
+from converters.ends import plain_name
 from converters.flatbuffer import Model
 from converters.patterns import op_code
 
@@ -122,7 +124,9 @@ def _weighted(model: Model) -> list[Any]:
 
 
 def _output_name(model: Model, operator: Any) -> str:
-    return text(model.subgraphs[0].tensors[operator.outputs[0]].name)
+    """Return the name of what an op fills; a dense op that became a convolution has that of the dense op."""
+    name = text(model.subgraphs[0].tensors[operator.outputs[0]].name)
+    return plain_name(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else name
 
 
 def _behind_dequantize(model: Model, tensor: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from converters import flatbuffer
 from converters.calibrate import Calibration, calibrate
+from converters.dense_as_convolution import dense_as_convolution
 from converters.ends import set_ends
 from converters.entry import FLOAT_ENTRY
 from converters.evidence import (
@@ -111,6 +112,8 @@ class _Writer:
         if made.data is not None:
             if kind == "onnx" and self.job.files.onnx.weight_bits == 7:
                 round_to_seven_bits(model, flatbuffer.read(made.float_content), made.data.means)
+            if self._for_edgetpu(precision):
+                dense_as_convolution(model)
             set_ends(model, io, mean=None if entry.folding == "subtracted" else entry.zero_point, std=entry.std)
         name = stem(self.network.variant, precision, self.network.weights.source)
         if kind == "tflite":
@@ -118,6 +121,9 @@ class _Writer:
         facts = file_facts(self.network.variant, precision, io, self.network.weights, self._preprocessing(made))
         written = write_onnx(model, name, precision, self.job.files.onnx, facts)
         return _File(f"{name}{ONNX_SUFFIX}", written.content, written.record, written.more)
+
+    def _for_edgetpu(self, precision: Precision) -> bool:
+        return self.job.target == "edgetpu" and precision == "w8a8"
 
     def _preprocessing(self, made: Made) -> PreprocessingRecord:
         entry = FLOAT_ENTRY if made.data is None else self.network.entry
@@ -141,6 +147,7 @@ class _Writer:
             onnx=file.onnx,
             recipe=made.recipe,
             repair=made.repair,
+            target=self.job.target if self._for_edgetpu(precision) else None,
             tool_versions=tool_versions(),
             command=self.job.command,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.api import benchmark, compare, verify_runtimes
     from converters.api import convert, diagnose, quantize, verify
+    from converters.check.check import check
     from converters.repair.gate import Gate
     from edgenet.build import build
     from edgenet.counts import Counts, count
@@ -31,6 +32,7 @@ _HOMES = {
     "Variant": "edgenet.variants",
     "benchmark": "benchmarks.api",
     "build": "edgenet.build",
+    "check": "converters.check.check",
     "compare": "benchmarks.api",
     "convert": "converters.api",
     "count": "edgenet.counts",
@@ -55,6 +57,7 @@ __all__ = [
     "Variant",
     "benchmark",
     "build",
+    "check",
     "compare",
     "convert",
     "count",

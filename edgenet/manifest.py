@@ -154,6 +154,9 @@ class RepairRecord(Record):
     steps: tuple[RepairStepRecord, ...]
 
 
+CompilerTarget = Literal["edgetpu"]
+
+
 class Manifest(Record):
     """Everything that is known about one artifact."""
 
@@ -175,6 +178,7 @@ class Manifest(Record):
     onnx: OnnxRecord | None = None
     recipe: str | None = None  # of a w8a8 file: TOML, as --recipe takes it
     repair: RepairRecord | None = None
+    target: CompilerTarget | None = None  # the compiler whose limits a w8a8 .tflite file keeps
     tool_versions: dict[str, str]
     command: tuple[str, ...]
 

@@ -27,6 +27,7 @@ EXAMPLES = {
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
     "diagnose": ["diagnose", "lite0-w8-random.tflite"],
+    "check": ["check", "lite0-w8-random.tflite", "--target", "xnnpack"],
     "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
     "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
     "report": ["report", "results"],
@@ -170,6 +171,14 @@ WRONG = [
     Wrong(["verify", ".", "--max-drop", "1"], "--max-drop needs labelled photos; add --data DIR"),
     Wrong(["verify", ".", "--min-agree", "95"], "--min-agree cannot be 95; allowed: a share from 0 to 1"),
     Wrong(["verify", ".", "--labels", "x.csv"], "--labels needs photos; add --data DIR"),
+    Wrong(["check"], "missing argument 'MODEL'; edgenet check --help shows what it takes"),
+    Wrong(["check", "no.tflite"], "cannot read no.tflite: No such file or directory; allowed: a .tflite file"),
+    Wrong(["check", "."], ". holds 0 .tflite files: none; allowed: one; name the file"),
+    Wrong(["check", "x.tflite", "--target", "edgetpi"], "allowed: edgetpu, xnnpack, gpu; did you mean edgetpu?"),
+    Wrong(["check", "x.tflite", "--fail-on", "cpu"], "unknown --fail-on 'cpu'; allowed: cpu-ops, streamed"),
+    Wrong(
+        ["check", "x.tflite", "--picture", "x.png"], "--picture cannot be 'x.png'; allowed: a name that ends in .svg"
+    ),
     Wrong(["diagnose", "nowhere"], "nowhere does not exist; allowed: a .tflite or .onnx file, or its folder"),
     Wrong(["diagnose", ".", "--picture", "x.png"], "--picture cannot be 'x.png'; allowed: a name that ends in .svg"),
 ]

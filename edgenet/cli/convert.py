@@ -41,8 +41,9 @@ from edgenet.cli.repair_options import (
     chosen_gate,
     chosen_recipe,
 )
+from edgenet.cli.target_options import TargetFlag, chosen_target, unmapped
 from edgenet.cli.written import show_written
-from edgenet.errors import InputError
+from edgenet.errors import GateFailed, InputError
 from edgenet.precision import MEANING
 from edgenet.variants import Variant, parse_variant
 
@@ -70,8 +71,8 @@ def command(
     seed: Seed = 0, classes: Classes = None, mean: Mean = "", std: Std = "", crop: Crop = "",
     interpolation: InterpolationFlag = "", repeat: FromFlag = None, file_format: Format = "", opset: Opset = None,
     onnx_cpu: OnnxCpuFlag = "", ort: Ort = False, repair: RepairFlag = "", min_agree: MinAgreeFlag = None,
-    max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, out: Out = Path(), verify: Verify = True,
-    as_json: Json = False,
+    max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, target: TargetFlag = "", out: Out = Path(),
+    verify: Verify = True, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write a variant as .tflite or .onnx files, one for each precision, each with its manifest and golden vectors.
 
@@ -79,6 +80,7 @@ def command(
     edgenet convert --variant lite0 --int8
     edgenet convert --variant b0 --precision fp32,fp16,w8a8 --calib photos --out b0
     edgenet convert --variant b0 --int8 --weights mine.safetensors --calib photos --repair
+    edgenet convert --variant lite0 --int8 --target edgetpu
     edgenet convert --from lite0-w8a8.manifest.json --out again
     edgenet convert --from mine.keras --int8 --calib photos
     """
@@ -88,7 +90,7 @@ def command(
     if repeat is not None and repeat.suffix == ".json":
         _refuse_beside_from(
             variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic,
-            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe,
+            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe, target,
         )  # fmt: skip
         _run(_repeated(repeat, out, weights, calib), out, verify, as_json)
         return
@@ -97,10 +99,11 @@ def command(
     files = chosen_files(file_format, opset, onnx_cpu, ort, [name for name, _ in formats])
     gate = chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify)
     by_hand = chosen_recipe(recipe, repair, formats)
+    built_for = chosen_target(target, formats, file_format, repair)
     model = _model(repeat, variant, weights, overrides) if repeat is not None else None  # after all that is quick
     request = conversion.Request(
         model.variant if model else _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed,
-        classes or 0, overrides, files=files, model=model, repair=gate, recipe=by_hand,
+        classes or 0, overrides, files=files, model=model, repair=gate, recipe=by_hand, target=built_for,
     )  # fmt: skip
     _run(request, out, verify, as_json)
 
@@ -122,7 +125,10 @@ def _run(request: Request, out: Path, verify: bool, as_json: bool) -> None:
     with StepProgress() as report:
         artifacts = conversion.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
     conversion.compare_with_manifest(request.manifest, artifacts, say)
+    failed = unmapped(artifacts, say)
     show_written(artifacts, as_json)
+    if failed:
+        raise GateFailed(failed, mend=f"edgenet check {artifacts[0].path.parent}/FILE tells which ops, and why")
 
 
 def _model(path: Path, variant: str, weights: str, overrides: PreprocessingOverrides) -> Weights:

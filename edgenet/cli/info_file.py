@@ -10,6 +10,7 @@ from converters.screen import read_screened
 from converters.tflite_summary import End, Summary, summarize
 from edgenet.artifact import MANIFEST_SUFFIX, ONNX_SUFFIX, beside, find_artifacts
 from edgenet.cli.console import Column, emit_json, next_command, show, show_table
+from edgenet.cli.info_compiled import is_compiled, show_compiled
 from edgenet.manifest import Manifest
 
 OP_COLUMNS = (Column("op"), Column("version", numeric=True), Column("count", numeric=True))
@@ -17,7 +18,11 @@ OP_COLUMNS = (Column("op"), Column("version", numeric=True), Column("count", num
 
 def show_file(path: Path, as_json: bool) -> None:
     """Show a model file of any origin; raise InputError for one that cannot be loaded, or belies its manifest."""
-    content, is_tflite = read_screened(path), path.suffix != ONNX_SUFFIX
+    is_tflite = path.suffix != ONNX_SUFFIX
+    if is_tflite and is_compiled(path):
+        show_compiled(path, as_json)
+        return
+    content = read_screened(path)
     summary = summarize(content) if is_tflite else summarize_onnx(content)
     manifest = _manifest(path)
     if as_json:
