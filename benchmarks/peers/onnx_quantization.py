@@ -24,7 +24,7 @@ from benchmarks.peers.ratios import Ratio, Side, arguments, exit_with, interleav
 from converters.api import convert
 from converters.calibration_source import BUILTIN, CalibrationSet
 from converters.loaded import TensorInfo, decode, encode_pixels
-from converters.onnx_file.runner import OnnxRunner
+from converters.onnx_file.runner import OnnxRunner, onnx_runtime
 from converters.probe import open_images
 from converters.runtime import Runner
 from edgenet.preprocessing import Preprocessing
@@ -53,8 +53,7 @@ class Loaded:
 
 def loaded_onnx(content: bytes, threads: int) -> Loaded:
     """Load an .onnx file as a user of ONNX Runtime would."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     ends = OnnxRunner(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
@@ -87,6 +86,7 @@ class Images:
 
 def quantized_by_peer(content: bytes, images: CalibrationSet, **settings: Any) -> bytes:
     """Return an fp32 .onnx file as `quantize_static` makes an int8 one of it."""
+    onnx_runtime()
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
