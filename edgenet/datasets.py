@@ -102,6 +102,21 @@ def read_labels(table: Path, num_classes: int) -> dict[str, int]:
     return classes
 
 
+def read_class_names(table: Path) -> dict[int, str]:
+    """Return class index -> name from the column `name`, {} where there is none; raise InputError for two of one class.
+
+    The table has to be one that `read_labels` took.
+    """
+    names: dict[int, str] = {}
+    for line, header, row in _rows(table):
+        if "name" not in header:
+            return {}
+        index, name = int(row[header.index("class_index")]), row[header.index("name")].strip()
+        if names.setdefault(index, name) != name:
+            raise InputError(f"{table.name}, line {line}: class {index} is {_quoted(name)} and {_quoted(names[index])}")
+    return names
+
+
 def _rows(table: Path) -> Iterator[tuple[int, list[str], list[str]]]:
     """Yield (line number, header, row) of a CSV file whose header is as it should be."""
     try:
