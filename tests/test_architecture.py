@@ -21,6 +21,13 @@ MAX_FUNCTION_LINES = 50
 # ends by writing a run as a verified file with a page about it: it needs converters and benchmarks, and none needs it.
 MAY_IMPORT = {
     "roof": {"benchmarks", "converters", "devices", "core"},
+    "peers": {
+        "roof",
+        "benchmarks",
+        "converters",
+        "devices",
+        "core",
+    },  # scripts that measure the whole; nothing needs them
     "benchmarks": {"converters", "devices", "core"},
     "converters": {"core"},
     "devices": {"core"},
@@ -42,6 +49,8 @@ ALL_FILES = [*SOURCES.values(), *sorted((ROOT / "tests").rglob("*.py"))]
 
 def _room(module: str) -> str:
     first, _, rest = module.partition(".")
+    if module.startswith("benchmarks.peers."):
+        return "peers"
     if first != "edgenet":
         return first
     return "roof" if rest in ("", "__main__") or rest.split(".")[0] in ("cli", "training") else "core"

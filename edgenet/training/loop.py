@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from edgenet.atomic import write_files
 from edgenet.network import build_network, load_weights_into, weights_from
@@ -45,7 +47,7 @@ class Loop:
             session.devices,
         )
         self.progress = progress or ProgressRecord(epoch=0, step=0, history=())
-        self._arrays = arrays if progress else self._first_values()
+        self._arrays = arrays if progress else first_values(self._network.get_weights())
         self.confusion = self._arrays.get(CONFUSION, np.zeros(0, np.int64))  # of the best epoch
         self._log = EpochLog(session.out)
         self._interrupt = Interrupt()
@@ -118,9 +120,10 @@ class Loop:
         waited = self.progress.epoch - max(best.epoch, last.first_epoch)
         return waited >= self._session.recipe.schedule.patience_epochs
 
-    def _first_values(self) -> Arrays:
-        values = self._network.get_weights()
-        return {f"{group}/{index}": value for group in ("model", "average") for index, value in enumerate(values)}
+
+def first_values(weights: Sequence[NDArray[np.float32]]) -> Arrays:
+    """Return the state of a training that begins with these weights."""
+    return {f"{group}/{index}": value for group in ("model", "average") for index, value in enumerate(weights)}
 
 
 def _told(row: EpochRecord, epochs: int) -> str:

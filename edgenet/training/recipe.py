@@ -23,6 +23,7 @@ class DataRecipe(Record):
 
     val_share: Annotated[float, Field(ge=0.01, le=0.9)] = 0.2  # of each class
     max_unreadable_share: Share = 0.01  # more than this and the data set itself is wrong
+    crop_fraction: Share = 0.0  # of the shorter side, for validation and deployment; 0: as the weights were made for
 
 
 class ScheduleRecipe(Record):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from edgenet.errors import InputError
 from edgenet.manifest import Record
-from edgenet.preprocessing import Preprocessing
+from edgenet.preprocessing import checked
 from edgenet.training.recipe import Recipe, recipe_of_text
 from edgenet.training.session import Say
 from edgenet.variants import Variant, parse_variant
@@ -101,10 +101,11 @@ def refuse_used(out: Path) -> None:
 
 
 def first_weights(request: Request, say: Say) -> Weights:
-    """Return the weights to begin from as they come, at the side that was asked for."""
+    """Return the weights to begin from, at the side and with the crop that were asked for; raise InputError."""
     weights = load_weights(request.weights, request.variant, say=say, seed=request.seed)
-    record: Preprocessing = weights.preprocessing
-    return replace(weights, preprocessing=replace(record, side_px=request.side_px)) if request.side_px else weights
+    record, crop = weights.preprocessing, request.recipe.data.crop_fraction
+    changed = replace(record, side_px=request.side_px or record.side_px, crop_fraction=crop or record.crop_fraction)
+    return replace(weights, preprocessing=checked(changed))
 
 
 def with_head(weights: Weights, labels: tuple[str, ...], seed: int) -> Weights:

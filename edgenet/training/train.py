@@ -8,11 +8,12 @@ from pathlib import Path
 from edgenet.artifact import Artifact
 from edgenet.atomic import make_folder, write_files
 from edgenet.errors import InputError
+from edgenet.native_noise import quiet_native_stderr
 from edgenet.progress import Report
-from edgenet.training.examples import open_examples
 from edgenet.training.scan import scan
 from edgenet.training.session import Say, Session
 from edgenet.training.setup import Request, first_weights, refuse_used, request_of_run, setup_record, with_head
+from edgenet.training.sources import open_examples
 from edgenet.training.split import SPLIT_NAME, Split, check_same, make_split, pack_rows
 from edgenet.training.state import CHECKPOINT_NAME, Arrays, ProgressRecord, read_state
 from edgenet.weights.record import Weights
@@ -46,14 +47,12 @@ def resume(
 
 def _train(request: Request, resumed: str, command: tuple[str, ...], report: Report, say: Say) -> Trained | None:
     """Train; `resumed` is the hash of the weights that a resumed run began from, "" for a new run."""
-    from edgenet.native_noise import quiet_native_stderr
-
+    split = _split(request, report, say)
     with quiet_native_stderr():  # TensorFlow announces itself while it is imported
         from edgenet.training.strategy import open_devices, set_precision
 
         devices = open_devices(request.strategy, request.recipe.schedule.batch_size)
         precision = set_precision()
-    split = _split(request, report, say)
     began_from = first_weights(request, say)
     if resumed and began_from.sha256 != resumed:
         raise InputError(f"{began_from.origin} is not what the run began from (sha256 differs)", mend="bring it back")

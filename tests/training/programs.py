@@ -34,7 +34,9 @@ def run(*arguments: str | Path, environment: Mapping[str, str] = {}) -> tuple[in
 
 
 def history_of(run: Path) -> list[EpochRecord]:
-    """Return a run's epochs with the times set to 0."""
+    """Return a run's epochs with the times set to 0; none where nothing was saved."""
+    if not (run / CHECKPOINT_NAME).exists():
+        return []
     progress, _ = read_state(run / CHECKPOINT_NAME)
     return [row.model_copy(update={"duration_s": 0.0}) for row in progress.history]
 

@@ -18,20 +18,29 @@ epochs = 2
 
 
 @dataclass(frozen=True)
-class Cut:
+class Accident:
     name: str
-    signal: str
+    what: str
     after_steps: int
     code: int
     said: str
+    saved_epochs: int
 
 
-CUTS = (
-    Cut("kill -9 in the first epoch", "SIGKILL", 3, -9, ""),
-    Cut("kill -9 in the middle of fine-tuning", "SIGKILL", 9, -9, ""),
-    Cut("an interrupt in the middle of fine-tuning", "SIGINT", 9, 130, "error: interrupted"),
-    Cut("a scheduler's SIGTERM in the last epoch", "SIGTERM", 15, 130, "error: interrupted"),
+ACCIDENTS = (
+    Accident("kill -9 in the middle of fine-tuning", "SIGKILL", 9, -9, "", 1),
+    Accident("an interrupt in the middle of fine-tuning", "SIGINT", 9, 130, "error: interrupted", 1),
 )
+RARER = (
+    Accident("kill -9 in the first epoch", "SIGKILL", 3, -9, "", 0),
+    Accident("a scheduler's SIGTERM in the last epoch", "SIGTERM", 15, 130, "error: interrupted", 2),
+    Accident("an interrupt in the last step of an epoch", "SIGINT", 12, 130, "error: interrupted", 2),
+    Accident(
+        "a loss of NaN", "NAN", 15, 1, "loss is nan at step 3 of 6 in epoch 3; the checkpoint of epoch 2 is kept", 2
+    ),
+    Accident("a full disk", "FULL", 9, 2, "error: cannot write", 1),
+)
+CASES = [*ACCIDENTS, *(pytest.param(row, marks=pytest.mark.slow) for row in RARER)]
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +63,17 @@ def _command(folder: Path, name: str) -> list[str | Path]:
     return [*words, "--data", folder / "data", "--recipe", folder / "recipe.toml", "--out", folder / name]
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.name)
-def test_a_cut_off_training_goes_on_exactly(cut: Cut, folder: Path, uninterrupted: Path) -> None:
-    name = cut.name.replace(" ", "-")
-    code, said = run(*_command(folder, name), environment={"EDGENET_TEST_STOP": f"{cut.signal} {cut.after_steps}"})
-    assert code == cut.code, said
-    assert cut.said in said
-    code, said = run("train", "--resume", "--out", folder / name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_training_goes_on_exactly_after(case: Accident, folder: Path, uninterrupted: Path) -> None:
+    out = folder / case.name.replace(" ", "-")
+    code, said = run(
+        *_command(folder, out.name), environment={"EDGENET_TEST_ACCIDENT": f"{case.what} {case.after_steps}"}
+    )
+    assert code == case.code, said
+    assert case.said in said
+    assert len(history_of(out)) == case.saved_epochs
+    code, said = run("train", "--resume", "--out", out)
     assert code == 0, said
-    assert history_of(folder / name) == history_of(uninterrupted)
-    assert not differing_arrays(folder / name, uninterrupted)
-    assert (folder / name / "best.safetensors").read_bytes() == (uninterrupted / "best.safetensors").read_bytes()
+    assert history_of(out) == history_of(uninterrupted)
+    assert not differing_arrays(out, uninterrupted)
+    assert (out / "best.safetensors").read_bytes() == (uninterrupted / "best.safetensors").read_bytes()
