@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,17 @@ class Evaluator:
         sums = total(self._devices, np.append(confusion.ravel(), loss))
         confusion = np.rint(sums[:-1]).astype(np.int64).reshape(classes, classes)
         return Evaluation(float(sums[-1] / confusion.sum()), confusion)
+
+
+@contextmanager
+def float32_layers() -> Iterator[None]:
+    """Make the layers that are built meanwhile compute in float32."""
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy("float32")
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
 
 
 def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

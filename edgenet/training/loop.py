@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgenet.atomic import write_files
 from edgenet.network import build_network, load_weights_into, weights_from
 from edgenet.training.callbacks import Logs
-from edgenet.training.evaluate import Evaluator
+from edgenet.training.evaluate import Evaluator, float32_layers
 from edgenet.training.interrupt import Interrupt
 from edgenet.training.pipeline import TrainingData
 from edgenet.training.session import Session
@@ -37,7 +37,8 @@ class Loop:
         recipe = session.recipe
         examples = [row.example for row in session.split.train]
         self._data = TrainingData(examples, session.seed, recipe.schedule.batch_size)
-        self._network = build_network(session.architecture(), convention=session.weights.convention)
+        with float32_layers():  # as deployed, whatever is trained in
+            self._network = build_network(session.architecture(), convention=session.weights.convention)
         load_weights_into(self._network, session.architecture(), session.weights)
         self._evaluate = Evaluator(
             self._network,

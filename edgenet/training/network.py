@@ -24,6 +24,19 @@ Tensor = Any
 class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no types
     """A network that takes raw pixels and class indices in training; called, it takes normalized images."""
 
+    only_layer = ""  # the one layer that is trained; "": all are
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """Return the variables that a step changes.
+
+        A layer's own `trainable = False` would also make its batch norm use ImageNet's statistics, so that the
+        classifier learned on features that fine-tuning, with those of the batch, does not give.
+        """
+        if self.only_layer:
+            return list(self.get_layer(self.only_layer).trainable_variables)
+        return list(super().trainable_variables)
+
     def prepare(
         self,
         preprocessing: Preprocessing,
@@ -54,7 +67,7 @@ class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no 
 def make_network(
     architecture: Architecture, convention: Convention, recipe: Recipe, stage: Stage, draws: Draws
 ) -> TrainingNetwork:
-    """Build the network of a stage; a frozen backbone runs as in deployment, without stochastic depth."""
+    """Build the network of a stage; a frozen backbone has no stochastic depth, and its statistics adapt."""
 
     def replaced(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
         if isinstance(layer, tf_keras.layers.Dropout):
@@ -62,8 +75,10 @@ def make_network(
             rate = 0.0 if is_branch and stage.frozen else layer.rate * (1 if is_branch else stage.strength)
             return SeededDropout(rate, tuple(layer.output.shape[1:]) if not is_branch else (1, 1, 1), draws, layer.name)
         settings = layer.get_config()
-        if isinstance(layer, tf_keras.layers.BatchNormalization) and draws.replicas > 1:
-            settings["synchronized"] = True  # statistics of the global batch, or more devices would be another training
+        if isinstance(layer, tf_keras.layers.BatchNormalization):
+            settings["momentum"] = recipe.schedule.batch_norm_momentum
+            # Statistics of the global batch, or more devices would be another training.
+            settings["synchronized"] = draws.replicas > 1
         return type(layer).from_config(settings)
 
     plain = build_network(architecture, convention=convention)
@@ -72,8 +87,7 @@ def make_network(
     logits = tf_keras.layers.Activation("linear", dtype="float32", name="logits")(clone.output)
     model = TrainingNetwork(clone.input, logits)
     if stage.frozen:
-        for layer in model.layers:
-            layer.trainable = layer.name == architecture.classifier.name
+        model.only_layer = architecture.classifier.name
     return model
 
 

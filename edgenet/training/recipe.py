@@ -33,10 +33,12 @@ class ScheduleRecipe(Record):
     warmup_epochs: CountOrNone = 2  # with the backbone frozen
     epochs: Count = 20  # of fine-tuning, after those
     head_rate: Rate = 3e-3  # while the backbone is frozen
-    peak_rate: Rate = 1e-3  # of the classifier while fine-tuning
+    peak_rate: Rate = 3e-4  # of the classifier while fine-tuning
     depth_decay: Annotated[float, Field(gt=0, le=1)] = 0.93  # rate of a block over the rate of the next one
     ramp_epochs: Annotated[float, Field(ge=0, le=100)] = 1.0  # from rate 0 to the peak
     last_rate_share: Share = 0.01  # of the peak, where the cosine ends
+    # The published 0.99 is for 100 000s of steps: a short training would end before its statistics had arrived.
+    batch_norm_momentum: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999  # of the weights' moving average

@@ -12,10 +12,12 @@ from PIL import Image
 
 from edgenet.errors import GateFailed, InputError
 from edgenet.layers import expand
+from edgenet.preprocessing import Preprocessing
 from edgenet.training.augment import Augmentation, augmented
 from edgenet.training.average import WeightAverage
 from edgenet.training.callbacks import Watch
 from edgenet.training.draws import Draws, SeededDropout
+from edgenet.training.evaluate import float32_layers
 from edgenet.training.examples import Example
 from edgenet.training.interrupt import Interrupt
 from edgenet.training.mixing import Mixing
@@ -32,6 +34,7 @@ from edgenet.weights.record import Convention
 from tests.networks import small_variant
 from tests.training.pictures import COLOURS, colour_picture
 
+LITE = Preprocessing(64, "crop_then_resize", 0.875, "bilinear", (127.0,) * 3, (128.0,) * 3)
 FINE = Stage("fine-tuning", 0, 2, 64, 1.0, False)
 FROZEN = Stage("warm-up", 0, 2, 64, 1.0, True)
 
@@ -138,6 +141,29 @@ def test_a_frozen_backbone_trains_the_classifier_alone() -> None:
     rates = {layer.name: layer.rate for layer in frozen.layers if isinstance(layer, SeededDropout)}
     assert rates.pop("dropout") == 0.2
     assert set(rates.values()) == {0.0}
+
+
+def test_layers_in_bfloat16_train_float32_weights() -> None:
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        draws = Draws(3, 1, 2)
+        model = make_network(expand(small_variant("lite"), 3), Convention(), Recipe(), FINE, draws)
+        with float32_layers():
+            assert tf_keras.layers.Dense(1).compute_dtype == "float32"
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    assert model.get_layer("conv_head").compute_dtype == "bfloat16"
+    average = WeightAverage(model.weights, 0.9)
+    model.prepare(LITE, [1.0] * 3, Mixing(1.0, 1.0, 1.0), draws, average)
+    optimizer = DepthAdamW(0.01, [1.0] * len(model.trainable_variables), 0.0)
+    model.compile(optimizer, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
+    before = model.get_layer("conv_stem").get_weights()[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    logs = model.train_step((tf.constant(pixels), tf.constant([0, 2])))
+    assert math.isfinite(float(logs["loss"]))
+    after = model.get_layer("conv_stem").get_weights()[0]
+    assert (after.dtype, model.output.dtype.name) == (np.float32, "float32")
+    assert 0 < np.abs(after - before).max() <= 0.0101  # Adam's first step is the rate
 
 
 def test_rare_classes_weigh_more() -> None:
