@@ -66,8 +66,8 @@ def test_two_workers_are_one_process_with_the_same_global_batch(command: list[st
         assert one.loss == pytest.approx(other.loss, rel=1e-4)
         assert one.val_loss == pytest.approx(other.val_loss, rel=1e-3)
     (_, first), (_, second) = (read_state(tmp_path / name / CHECKPOINT_NAME) for name in ("worker0", "alone"))
-    # Adam's first steps are as large for a gradient of rounding noise as for any other: 2e-3. And of a batch's variance,
-    # which one device keeps as n / (n - 1) times that of its n values, several devices keep the plain one: 1 %.
+    # Adam's first steps are as large for a gradient of rounding noise as for any other: 2e-3. And one device
+    # keeps n / (n - 1) times the variance of a batch's n values, while several devices keep the plain one: 1 %.
     weights = [name for name in first if name.startswith("model/")]
     assert [name for name in weights if not np.allclose(first[name], second[name], rtol=0.01, atol=2e-3)] == []
     assert run_weights(tmp_path / "worker0").labels == ("blue", "green", "red")
