@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgenet.training.state import CHECKPOINT_NAME, read_state
-from edgenet.weights.run_folder import run_weights
+from edgenet.weights.run_folder import read_run
 from tests.training.pictures import write_colours
 from tests.training.programs import TIMEOUT_S, history_of, run, start
 
@@ -70,4 +70,4 @@ def test_two_workers_are_one_process_with_the_same_global_batch(command: list[st
     # keeps n / (n - 1) times the variance of a batch's n values, while several devices keep the plain one: 1 %.
     weights = [name for name in first if name.startswith("model/")]
     assert [name for name in weights if not np.allclose(first[name], second[name], rtol=0.01, atol=2e-3)] == []
-    assert run_weights(tmp_path / "worker0").labels == ("blue", "green", "red")
+    assert read_run(tmp_path / "worker0").labels == ("blue", "green", "red")
