@@ -77,7 +77,8 @@ def choose_images(artifact: Artifact, data: Path | None, labels: Path | None, li
         probe = procedural_probe(preprocessing)
         kept = probe.images[: limit.images]
         return Images(tuple(kept), None, "procedural images", (), _limited(len(kept), len(probe.images), limit))
-    dataset = open_dataset(data, artifact.manifest.weights.num_classes - preprocessing.label_offset, labels)
+    record = artifact.manifest.weights
+    dataset = open_dataset(data, record.num_classes - preprocessing.label_offset, labels, record.labels)
     chosen = _spread(dataset.samples, limit.images)
     pixels, indices, skipped = [], [], list(dataset.skipped)
     for sample in tracked(chosen, "reading photos", len(chosen), report):

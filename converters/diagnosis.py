@@ -152,7 +152,8 @@ def _images(
     preprocessing = artifact.manifest.to_preprocessing()
     if data is None:
         return list(procedural_probe(preprocessing).images[:wanted]), f"{wanted} procedural images", ()
-    dataset = open_dataset(data, artifact.manifest.weights.num_classes - preprocessing.label_offset, None)
+    known = artifact.manifest.weights
+    dataset = open_dataset(data, known.num_classes - preprocessing.label_offset, None, known.labels)
     images, skipped = [], list(dataset.skipped)
     for sample in _spread(dataset.samples, wanted):
         photo = load_photo(sample.file)

@@ -92,6 +92,7 @@ def weights_record(weights: Weights) -> WeightsRecord:
         batch_norm_epsilon=weights.convention.batch_norm_epsilon,
         notes=weights.notes,
         whole_model=weights.whole_model,
+        labels=weights.labels,
     )
 
 

@@ -108,7 +108,8 @@ def _compare(
             for number, content in enumerate(contents, 1)
         )
         return results, probe.description, (), ()
-    dataset = open_dataset(data, first.manifest.weights.num_classes - preprocessing.label_offset, labels)
+    known = first.manifest.weights
+    dataset = open_dataset(data, known.num_classes - preprocessing.label_offset, labels, known.labels)
     result = compare_on_photos(float_content, contents, dataset, preprocessing, report)
     images = f"photos of {data}" + (f", labels by {dataset.rule}" if dataset.labelled else ", without labels")
     return result.agreements, images, result.skipped, dataset.notes

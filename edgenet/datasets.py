@@ -3,15 +3,16 @@
 The rule, first match wins; class indices count from 0 without a background class (`label_offset` is the caller's):
 
 1. a CSV file, given or `labels.csv` in the folder: `file,class_index[,name]`, one row a photo;
-2. one folder a class, every name a whole number: the number is the class index;
-3. one folder a class, as many folders as classes: the position in the sorted names is the class index. ImageNet's 1000
+2. one folder a class, every name one of the model's own labels, where it has some: the label's place is the index;
+3. one folder a class, every name a whole number: the number is the class index;
+4. one folder a class, as many folders as classes: the position in the sorted names is the class index. ImageNet's 1000
    WordNet ids (`n01440764` …) are class 0, 1, … in that order;
-4. anything else has no labels: agreement can be measured on it, accuracy cannot, and a note says why.
+5. anything else has no labels: agreement can be measured on it, accuracy cannot, and a note says why.
 """
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,10 +44,13 @@ class Dataset:
     notes: tuple[str, ...]  # things the user must be told
 
 
-def open_dataset(folder: Path, num_classes: int, labels: Path | None = None) -> Dataset:
+def open_dataset(
+    folder: Path, num_classes: int, labels: Path | None = None, class_names: Sequence[str] = ()
+) -> Dataset:
     """Find the photos of `folder` and their labels by the rule above, without decoding any.
 
-    Raises InputError for a folder without photos, and for a CSV file that does not fit: each bad row by its line.
+    `class_names` are the model's own labels. Raises InputError for a folder without photos, and for a CSV file that
+    does not fit: each bad row by its line.
     """
     listing = find_photos(folder)
     if not listing.files:
@@ -54,7 +58,7 @@ def open_dataset(folder: Path, num_classes: int, labels: Path | None = None) -> 
     table = labels or _labels_inside(folder)
     if table is not None:
         return _by_table(folder, listing.files, listing.skipped, table, num_classes)
-    return _by_folder(folder, listing.files, listing.skipped, num_classes)
+    return _by_folder(folder, listing.files, listing.skipped, num_classes, class_names)
 
 
 def _labels_inside(folder: Path) -> Path | None:
@@ -102,6 +106,21 @@ def read_labels(table: Path, num_classes: int) -> dict[str, int]:
     return classes
 
 
+def read_class_names(table: Path) -> dict[int, str]:
+    """Return class index -> name from the column `name`, {} where there is none; raise InputError for two of one class.
+
+    The table has to be one that `read_labels` took.
+    """
+    names: dict[int, str] = {}
+    for line, header, row in _rows(table):
+        if "name" not in header:
+            return {}
+        index, name = int(row[header.index("class_index")]), row[header.index("name")].strip()
+        if names.setdefault(index, name) != name:
+            raise InputError(f"{table.name}, line {line}: class {index} is {_quoted(name)} and {_quoted(names[index])}")
+    return names
+
+
 def _rows(table: Path) -> Iterator[tuple[int, list[str], list[str]]]:
     """Yield (line number, header, row) of a CSV file whose header is as it should be."""
     try:
@@ -145,11 +164,20 @@ def _parse_row(header: list[str], row: list[str], num_classes: int) -> tuple[str
     return str(path), int(text)
 
 
-def _by_folder(folder: Path, files: tuple[PhotoFile, ...], skipped: tuple[Skipped, ...], num_classes: int) -> Dataset:
+def _by_folder(
+    folder: Path,
+    files: tuple[PhotoFile, ...],
+    skipped: tuple[Skipped, ...],
+    num_classes: int,
+    class_names: Sequence[str],
+) -> Dataset:
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     loose = [file.name for file in files if "/" not in file.name]
     if loose or not names:
         return _unlabelled(files, skipped, "photos lie directly in the folder and there is no labels.csv")
+    if set(names) <= set(class_names):
+        classes = {name: class_names.index(name) for name in names}
+        return _labelled(folder, files, skipped, classes, "the class folders' names, which are the model's labels")
     if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
         return _labelled(folder, files, skipped, _numbered(names, num_classes), "the class folders' numbers")
     if len(names) == num_classes:

@@ -40,10 +40,11 @@ class WeightsRecord(Record):
     batch_norm_epsilon: float | None
     notes: tuple[str, ...] = ()
     whole_model: bool = False  # the file was a model fine-tuned elsewhere, given by --from
+    labels: tuple[str, ...] = ()  # the name of each class; (): not known, as ImageNet's
 
 
-class PreprocessingRecord(Record):
-    """The preprocessing record, pixel units, and how much of it the file does itself."""
+class InputRecord(Record):
+    """The preprocessing record, pixel units."""
 
     side_px: int
     crop_rule: CropRule
@@ -53,6 +54,15 @@ class PreprocessingRecord(Record):
     std: tuple[Positive, Positive, Positive]
     channel_order: Literal["rgb"]
     label_offset: int
+
+    def to_preprocessing(self) -> Preprocessing:
+        """Return the record that calibration, verify and the app use."""
+        return Preprocessing(**{name: getattr(self, name) for name in InputRecord.model_fields})
+
+
+class PreprocessingRecord(InputRecord):
+    """The preprocessing record, and how much of it the file does itself."""
+
     folding: str  # how mean and std are part of the file: the file itself takes raw pixels 0–255
 
 
@@ -184,7 +194,7 @@ class Manifest(Record):
 
     def to_preprocessing(self) -> Preprocessing:
         """Return the preprocessing record that calibration, verify and the app use."""
-        return Preprocessing(**self.preprocessing.model_dump(exclude={"folding"}))
+        return self.preprocessing.to_preprocessing()
 
 
 class SourceManifest(BaseModel):

@@ -17,6 +17,9 @@ Tensor = Any  # a symbolic tensor; tf_keras exports no name for its type
 _CONV_INITIALIZER = {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"}
 _DENSE_INITIALIZER = {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"}
 
+_ORDERS = {"conv": (2, 3, 1, 0), "depthwise": (2, 3, 0, 1), "dense": (1, 0)}  # from PyTorch's axes to Keras'
+_PARTS = ("weight", "bias", "running_mean", "running_var")  # of a batch norm, in Keras' order
+
 
 def build_network(
     architecture: Architecture,
@@ -44,16 +47,27 @@ def load_weights_into(
     for layer in architecture.layers[:-2] if features else architecture.layers:
         model.get_layer(layer.name).set_weights(_keras_arrays(layer, weights))
         if layer.batch_norm:
-            parts = ("weight", "bias", "running_mean", "running_var")
-            arrays = [weights.tensors[f"{layer.batch_norm}.{part}"] for part in parts]
+            arrays = [weights.tensors[f"{layer.batch_norm}.{part}"] for part in _PARTS]
             model.get_layer(layer.batch_norm).set_weights(arrays)
+
+
+def weights_from(model: tf_keras.Model, architecture: Architecture) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors of a network under timm's names, in PyTorch's layouts: what `load_weights_into` takes."""
+    tensors = {}
+    for layer in architecture.layers:
+        weight, *bias = model.get_layer(layer.name).get_weights()
+        tensors[f"{layer.name}.weight"] = np.ascontiguousarray(weight.transpose(np.argsort(_ORDERS[layer.kind])))
+        tensors |= {f"{layer.name}.bias": array for array in bias}
+        if layer.batch_norm:
+            arrays = model.get_layer(layer.batch_norm).get_weights()
+            tensors |= {f"{layer.batch_norm}.{part}": array for part, array in zip(_PARTS, arrays, strict=True)}
+    return tensors
 
 
 def _keras_arrays(layer: Layer, weights: Weights) -> list[NDArray[np.float32]]:
     """Return a layer's arrays in Keras' layouts: [kH, kW, I, O], depthwise [kH, kW, C, 1], dense [I, O]."""
     weight = weights.tensors[f"{layer.name}.weight"]
-    orders = {"conv": (2, 3, 1, 0), "depthwise": (2, 3, 0, 1), "dense": (1, 0)}
-    arrays = [weight.transpose(orders[layer.kind])]
+    arrays = [weight.transpose(_ORDERS[layer.kind])]
     return arrays if layer.batch_norm else [*arrays, weights.tensors[f"{layer.name}.bias"]]
 
 

@@ -88,10 +88,17 @@ def load_photo(file: PhotoFile) -> Photo | Skipped:
     """
     try:
         content = _read(file.path)
-        image = _decode(content)
     except _UnusableError as error:
         return Skipped(file.name, str(error))
-    return Photo(file.name, hashlib.sha256(content).hexdigest(), image)
+    return decode_photo(file.name, content)
+
+
+def decode_photo(name: str, content: bytes) -> Photo | Skipped:
+    """Decode the bytes of one photo to RGB, or say why they cannot be used."""
+    try:
+        return Photo(name, hashlib.sha256(content).hexdigest(), _decode(content))
+    except _UnusableError as error:
+        return Skipped(name, str(error))
 
 
 def printable_name(path: Path, folder: Path) -> str:

@@ -14,15 +14,18 @@ from edgenet.__main__ import main
 from edgenet.cli import app
 from edgenet.cli.app import VERBS, Group
 from edgenet.errors import GateFailed, InputError, MissingError
+from tests.training.pictures import write_colours
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("tensorflow", "tf_keras", "ai_edge_litert", "litert_quantizer", "numpy", "PIL", "rich")
+BRIEFLY = ("--data", "colours", "--recipe", "brief.toml")
 # One short call of each verb, run in this order and in one folder; a new verb needs its row.
 EXAMPLES = {
     "list": ["list"],
     "info": ["info", "b0"],
     "doctor": ["doctor"],
     "devices": ["devices", "list"],
+    "train": ["train", "--variant", "lite0", "--weights", "random", "--side", "32", *BRIEFLY, "--out", "run"],
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
@@ -63,6 +66,8 @@ class Run:
 def json_outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """Run every example with --json."""
     folder = tmp_path_factory.mktemp("examples")
+    write_colours(folder / "colours", 4)
+    (folder / "brief.toml").write_text("[schedule]\nbatch_size = 2\nwarmup_epochs = 1\nepochs = 1\n")
     outcomes = {}
     for verb, arguments in EXAMPLES.items():
         words = [str(next(folder.glob(word))) if "*" in word else word for word in arguments]
@@ -145,6 +150,17 @@ WRONG = [
     Wrong(["info", "b0", "--classes", "0"], "--classes cannot be '0'; allowed: a whole number from 1 to 100000"),
     Wrong(["info", "b0\nerror: forged"], "unknown variant 'b0\\nerror: forged'"),
     Wrong(["info", "scaled:-1"], "cannot scale by 'scaled:-1'"),
+    Wrong(["train"], "no folder for the run was given; allowed: --out RUN"),
+    Wrong(["train", "--out", "run"], "no variant was given; allowed: --variant NAME"),
+    Wrong(["train", "--out", "run", "--variant", "lite0"], "no images were given; allowed: --data DIR"),
+    Wrong(["train", "--out", "run", "--variant", "lite0", "--data", "no"], "'no' does not exist; allowed: a folder of"),
+    Wrong(["train", "--out", "run", "--resume"], "there is no training in run to resume: training.json: No such file"),
+    Wrong(
+        ["train", "--out", "run", "--resume", "--seed", "3"], "--resume goes on with the run as it was; allowed: --out"
+    ),
+    Wrong(
+        ["train", "--out", "run", "--variant", "lite0", "--data", ".", "--recipe", "no"], "cannot read no: No such file"
+    ),
     Wrong(["convert"], "no variant was given; allowed: --variant NAME; edgenet list shows them all"),
     Wrong(["convert", "--variant", "b9"], "unknown variant 'b9'"),
     Wrong(["convert", "--variant", "b0", "--precision", "int8"], "unknown precision 'int8'; allowed: fp32, fp16, w8"),

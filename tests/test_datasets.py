@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgenet.datasets import open_dataset, read_labels
+from edgenet.datasets import open_dataset, read_class_names, read_labels
 from edgenet.errors import InputError
 from edgenet.photos import Skipped
 
@@ -228,3 +228,21 @@ def test_the_real_sample_is_read_with_its_labels() -> None:
     assert classes["n01514668_cock.JPEG"] == 7
     with pytest.raises(InputError, match="is not a whole number from 0 to 99"):
         open_dataset(SAMPLE, 100)
+
+
+def test_folders_named_after_the_models_labels_are_those_classes(tmp_path: Path) -> None:
+    _photos(tmp_path, "10/a.jpg", "9/b.jpg")
+    dataset = open_dataset(tmp_path, 3, class_names=("9", "10", "11"))
+    assert {sample.file.name: sample.class_index for sample in dataset.samples} == {"10/a.jpg": 1, "9/b.jpg": 0}
+    assert "the model's labels" in dataset.rule
+
+
+def test_names_in_the_table_are_the_classes_names(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("file,class_index,name\na.jpg,0,cat\nb.jpg,1,dog\nc.jpg,0,cat\n")
+    assert read_class_names(table) == {0: "cat", 1: "dog"}
+    table.write_text("file,class_index,name\na.jpg,0,cat\nb.jpg,0,dog\n")
+    with pytest.raises(InputError, match=r"labels.csv, line 3: class 0 is 'dog' and 'cat'"):
+        read_class_names(table)
+    table.write_text("file,class_index\na.jpg,0\n")
+    assert read_class_names(table) == {}

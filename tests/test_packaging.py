@@ -73,7 +73,11 @@ def test_the_wheel_holds_exactly_the_packages(wheel: Path, project: dict[str, An
         str(path.relative_to(ROOT)) for name in packages for path in (ROOT / name.replace(".", "/")).glob("*.py")
     }
     for package, patterns in project["tool"]["setuptools"]["package-data"].items():
-        found = {str(path.relative_to(ROOT)) for pattern in patterns for path in (ROOT / package).glob(pattern)}
+        found = {
+            str(path.relative_to(ROOT))
+            for pattern in patterns
+            for path in (ROOT / package.replace(".", "/")).glob(pattern)
+        }
         assert found, patterns
         expected |= found
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

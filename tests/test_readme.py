@@ -17,12 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.pictures import write_colours
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # README's commands call a folder of the user's own photos `photos`.
 PHOTOS = ROOT.parent / "shared" / "data" / "imagenet-sample"
 TIMEOUT_S = 300
-MEASURES = ("convert", "quantize", "verify", "diagnose", "benchmark", "compare", "report")
+MEASURES = ("train", "convert", "quantize", "verify", "diagnose", "benchmark", "compare", "report")
 NUMBER, LAYER = re.compile(r"\b\d+(\.\d+)?(e-\d+)?\b|\bequal\b"), re.compile(r"\S+ \(#\)")
 QUANTILE = re.compile(r"\bmedians\b|\b10th percentiles\b")  # which of the two shows a difference is up to the noise
 
@@ -60,6 +62,9 @@ EXAMPLES = list(_examples())
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which all commands run, one after the other."""
     folder = tmp_path_factory.mktemp("readme")
+    write_colours(folder / "colours", 20)
+    [recipe] = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (folder / "brief.toml").write_text(recipe, encoding="utf-8")
     if PHOTOS.is_dir():
         (folder / "photos").symlink_to(PHOTOS)
     return folder

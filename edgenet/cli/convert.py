@@ -60,7 +60,9 @@ WeightsFlag = Annotated[
 FromFlag = Annotated[
     Path | None,
     typer.Option(
-        "--from", metavar="FILE", help="A .manifest.json to repeat, or a .keras, .h5, .onnx file or SavedModel."
+        "--from",
+        metavar="FILE",
+        help="A .manifest.json to repeat, a run of edgenet train, or a .keras, .h5, .onnx file or SavedModel.",
     ),
 ]
 
@@ -132,11 +134,16 @@ def _run(request: Request, out: Path, verify: bool, as_json: bool) -> None:
 
 
 def _model(path: Path, variant: str, weights: str, overrides: PreprocessingOverrides) -> Weights:
-    """Return what a model that was fine-tuned elsewhere holds."""
+    """Return what a run of edgenet train, or a model that was fine-tuned elsewhere, holds."""
     from converters.foreign.read import read_model
+    from edgenet.weights.load import load_weights
+    from edgenet.weights.run_folder import is_run, run_weights
 
     if weights:
         raise InputError(f"--weights {weights} beside --from {path}", allowed="one of them", mend="drop --weights")
+    if is_run(path):
+        found = _variant(variant) if variant else run_weights(path).variant
+        return load_weights(str(path), found, say=say, overrides=overrides)
     return read_model(path, _variant(variant) if variant else None, overrides, say)
 
 

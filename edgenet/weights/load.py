@@ -13,11 +13,12 @@ from edgenet.weights.packaged import is_packaged, packaged_weights
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides, apply_overrides
 from edgenet.weights.random import DEFAULT_SEED, random_weights
 from edgenet.weights.record import Weights
+from edgenet.weights.run_folder import is_run, run_weights
 
 Say = Callable[[str], None]
 
 DEFAULT_CLASSES = 1000
-ALLOWED = f"auto, packaged, imagenet, random, random:SEED, or a {', '.join(READERS)} file"
+ALLOWED = f"auto, packaged, imagenet, random, random:SEED, a {', '.join(READERS)} file, or a run of edgenet train"
 MAX_SEED = 2**63 - 1
 
 
@@ -60,7 +61,7 @@ def _choose(choice: str, variant: Variant, say: Say, num_classes: int, seed: int
     path = Path(choice).expanduser()
     if not choice or not (path.suffix or path.exists()):
         raise InputError(f"unknown weights {choice!r}", allowed=ALLOWED)
-    return file_weights(path, variant)
+    return run_weights(path, variant) if is_run(path) else file_weights(path, variant)
 
 
 def _seed(choice: str, seed: int) -> int:

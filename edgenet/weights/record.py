@@ -39,3 +39,4 @@ class Weights:
     convention: Convention = Convention()
     notes: tuple[str, ...] = field(default=())  # things the user must be told
     whole_model: bool = False  # the file is a model that was run, not a file of weights; it is to be read so again
+    labels: tuple[str, ...] = ()  # the name of each class, where it is known

@@ -1,0 +1,74 @@
+"""Decode every image once before hours of work rest on it: hash those that can be used, name those that cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from edgenet.errors import InputError
+from edgenet.photos import Skipped, decode_photo
+from edgenet.progress import Report, tracked
+from edgenet.training.examples import SHOWN, Example, ExampleSet
+
+BATCH = 1024  # examples in flight; their bytes are in memory
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """An example whose image can be decoded, with the SHA-256 of the image's bytes."""
+
+    example: Example
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What can be used and what cannot."""
+
+    usable: tuple[Scanned, ...]
+    unreadable: tuple[Skipped, ...]
+
+
+def scan(found: ExampleSet, max_unreadable_share: float, report: Report) -> Scan:
+    """Decode every example; raise InputError that names the first if too large a share cannot be decoded."""
+    usable: list[Scanned] = []
+    unreadable: list[Skipped] = []
+    for row in tracked(_decoded(found.examples), "checking images", len(found.examples), report):
+        if isinstance(row, Skipped):
+            unreadable.append(row)
+        else:
+            usable.append(row)
+    if len(unreadable) > max_unreadable_share * len(found.examples):
+        named = "; ".join(f"{row.name}: {row.reason}" for row in unreadable[:SHOWN])
+        rest = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
+        raise InputError(
+            f"{len(unreadable)} of {len(found.examples)} images cannot be used: {named}{rest}",
+            allowed=f"{100 * max_unreadable_share:g} % (data.max_unreadable_share of the recipe)",
+            mend="mend or remove them",
+        )
+    return Scan(tuple(usable), tuple(unreadable))
+
+
+def _decoded(examples: tuple[Example, ...]) -> Iterator[Scanned | Skipped]:
+    # Pillow decodes outside of Python's lock, so threads do.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for batch in _batches(examples):
+            yield from pool.map(_scanned, batch)
+
+
+def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    rest = iter(examples)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def _scanned(example: Example) -> Scanned | Skipped:
+    try:
+        content = example.read()
+    except OSError as error:
+        return Skipped(example.name, f"cannot be read: {error.strerror}")
+    photo = decode_photo(example.name, content)
+    return photo if isinstance(photo, Skipped) else Scanned(example, photo.sha256)
