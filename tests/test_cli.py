@@ -284,14 +284,18 @@ def test_importing_the_package_imports_nothing() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["info", "b4"]], ids=" ".join)
-def test_start_up_takes_under_300_ms(arguments: list[str]) -> None:
-    # Processor time, the best of five: a busy machine must not fail it, a heavy import must.
-    assert min(_processor_time_s(arguments) for _ in range(5)) < 0.3
+@pytest.mark.parametrize(
+    ("arguments", "modules"), [(["--help"], 200), (["list"], 380), (["info", "b4"], 380)], ids=["help", "list", "info"]
+)
+def test_start_up_loads_few_modules(arguments: list[str], modules: int) -> None:
+    """Hold start-up by what is loaded, whatever the machine: 153 and 326 modules, typer's and pydantic's among them.
 
-
-def _processor_time_s(arguments: list[str]) -> float:
-    before = os.times()
-    assert _python("-m", "edgenet", *arguments).returncode == 0
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    What that takes is shown by `python -m benchmarks.peers.startup`.
+    """
+    script = (
+        "import sys; from edgenet.__main__ import main; code = main(sys.argv[1:]);"
+        "print(len(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    done = _python("-c", script, *arguments)
+    assert done.returncode == 0
+    assert 50 < int(done.stderr.splitlines()[-1]) <= modules

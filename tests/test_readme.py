@@ -63,7 +63,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which all commands run, one after the other."""
     folder = tmp_path_factory.mktemp("readme")
     write_colours(folder / "colours", 20)
-    [recipe] = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    [recipe] = [block for block in blocks if block.startswith("[schedule]")]
     (folder / "brief.toml").write_text(recipe, encoding="utf-8")
     if PHOTOS.is_dir():
         (folder / "photos").symlink_to(PHOTOS)

@@ -1,6 +1,6 @@
 """What a repair has to keep of the float network's answers: the bars that users were promised, on 200 ImageNet photos.
 
-The figures are those of `python -m benchmarks.repair_bars`, which prints them.
+The figures are those of `python -m benchmarks.peers.repair_bars`, which prints them.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.repair_bars import BUILTIN_BARS, INTEGER, MIN_MAX, MIXED, PHOTO_BARS, measure, reached
+from benchmarks.peers.repair_bars import BUILTIN_BARS, INTEGER, MIN_MAX, MIXED, PHOTO_BARS, measure, reached
 from tests.test_photo_bars import PHOTOS, SWISH_WEIGHTS
 
 

@@ -63,7 +63,8 @@ class Refused:
 
 REFUSED = [
     Refused(
-        "imagnet", r"unknown weights 'imagnet'; allowed: auto, packaged, imagenet, random, random:SEED, or a .*\.pth"
+        "imagnet",
+        r"unknown weights 'imagnet'; allowed: auto, packaged, imagenet, random, random:SEED, a .*\.pth.*, or a run of",
     ),
     Refused("", "unknown weights ''"),
     Refused("random:", "unknown seed in 'random:'"),

@@ -1,7 +1,7 @@
 """What each stage of a repair keeps of the float network's answers, on photos that its calibration never saw.
 
-    python -m benchmarks.repair_bars DIR [--variant b0 --weights FILE] [--folds 2] [--json]
-    python -m benchmarks.repair_bars DIR --builtin [--variant lite0]
+    python -m benchmarks.peers.repair_bars DIR [--variant b0 --weights FILE] [--folds 2] [--json]
+    python -m benchmarks.peers.repair_bars DIR --builtin [--variant lite0]
 
 DIR holds labelled photos, as `edgenet verify --data` takes them. They are split in folds; each photo is judged by files
 that were calibrated on the other folds alone, with the ladder's own probe taken from these. With --builtin procedural
