@@ -14,6 +14,7 @@ import pytest
 
 from converters import conversion
 from converters.runtime import Runner, decode, encode_pixels
+from devices.on_device.child import LARGEST_ERROR_RATIO
 from edgenet.precision import Precision, default_io
 from edgenet.progress import silent
 from tests.devices.cutting_proxy import cutting_proxy
@@ -99,12 +100,17 @@ def test_put_and_get(pi: Pi, tmp_path: Path) -> None:
 
 
 def test_its_runtime_gives_what_this_machine_s_gives(pi: Pi, tmp_path: Path) -> None:
-    precision: Precision = "w8a8"
-    formats = ((precision, default_io(precision)),)
+    """Hold its answers to a step, or to what golden vectors allow: hardly farther from the float network.
+
+    Other integer kernels round otherwise, and which this machine has depends on its processor.
+    """
+    precisions: tuple[Precision, ...] = ("fp32", "w8a8")
+    formats = tuple((precision, default_io(precision)) for precision in precisions)
     request = conversion.Request(small_variant("lite"), formats, "random", "builtin", samples=16, num_classes=10)
-    artifact = conversion.run(request, tmp_path, False, (), silent, lambda _: None)[0]
+    exact, artifact = conversion.run(request, tmp_path, False, (), silent, lambda _: None)
     runner = Runner(artifact.path.read_bytes())
     picture = pictures(1)[0]
+    wanted, here = Runner(exact.path.read_bytes()).logits(picture), runner.logits(picture)
     np.save(tmp_path / "input.npy", encode_pixels(picture, runner.input))
     (tmp_path / "program.py").write_text(PROGRAM)
     files = (artifact.path, tmp_path / "input.npy", tmp_path / "program.py")
@@ -112,7 +118,9 @@ def test_its_runtime_gives_what_this_machine_s_gives(pi: Pi, tmp_path: Path) -> 
     answer = ssh(pi, f"python3 program.py {artifact.path.name} input.npy")
     assert answer.returncode == 0, answer.stderr
     answers = decode(np.array(json.loads(answer.stdout), dtype=np.float32), runner.outputs[0])
-    assert np.abs(answers - runner.logits(picture)).max() <= runner.outputs[0].scale * 1.01, "more than one step apart"
+    steps = np.abs(answers - here).max() / runner.outputs[0].scale
+    ratio = np.abs(answers - wanted).max() / np.abs(here - wanted).max()
+    assert steps <= 1.01 or ratio <= LARGEST_ERROR_RATIO, f"{steps:.1f} steps apart, {ratio:.2f} times as far off"
 
 
 def test_a_private_environment_can_be_made(pi: Pi) -> None:
