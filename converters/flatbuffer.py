@@ -11,11 +11,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converters.model_file import LIMIT_BYTES
 from edgenet.errors import InputError
 
 FILE_IDENTIFIER = b"TFL3"
 ALIGNMENT_BYTES = 16  # schema.fbs: Buffer.data is force_align: 16, which Python's generated packer ignores
-LIMIT_BYTES = 2**31 - 1  # flatbuffers address with signed 32-bit offsets
 
 # The object API of the generated schema has no type stubs: a model is Any here and in the files that edit one.
 Model = Any

@@ -10,12 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from converters.model_file import read_model_file
 from edgenet.artifact import ONNX_SUFFIX
 from edgenet.errors import InputError, MissingError
 
 TIME_LIMIT_S = 120
 MEMORY_LIMIT_BYTES = 12 * 2**30  # of address space; XNNPACK and the Python process itself take about 2 GiB of it
-LIMIT_BYTES = 2**31 - 1
 
 _CHILD = """
 import json, resource, sys
@@ -32,15 +32,7 @@ def read_screened(path: Path) -> bytes:
     Raise InputError for a file that is missing, too large, no model, or that makes the child fail or die.
     """
     kind, runtime = ("an .onnx", "ONNX Runtime") if path.suffix == ONNX_SUFFIX else ("a .tflite", "TFLite")
-    if path.exists() and not path.is_file():  # a pipe or a device would never end
-        raise InputError(f"{path} is not a file", allowed=f"{kind} file")
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > LIMIT_BYTES:
-            raise InputError(f"{path} has {size_bytes} bytes", allowed=f"at most {LIMIT_BYTES} (2 GiB)")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", allowed=f"{kind} file") from error
+    content = read_model_file(path, kind)
     verdict = _examine_in_child(path)
     if verdict:
         allowed = verdict.allowed or f"{kind} file that {runtime} can load and run"
@@ -67,7 +59,7 @@ def _examine_in_child(path: Path) -> InputError | None:
         signal = -done.returncode
         return InputError(f"the runtime died with signal {signal}: the file is damaged or made to do harm")
     if done.returncode > 0:
-        return InputError(f"it cannot be parsed: {_last_line(done.stderr)}")
+        return InputError(f"it cannot be parsed: {last_line(done.stderr)}")
     return _verdict(done.stdout)
 
 
@@ -80,6 +72,7 @@ def _verdict(output: str) -> InputError | None:
     return InputError(document["wrong"], allowed=document["allowed"], mend=document["mend"])
 
 
-def _last_line(stderr: str) -> str:
-    lines = stderr.strip().splitlines()
-    return lines[-1] if lines else "no message"
+def last_line(stderr: str) -> str:
+    """Return the last line that a child printed, as much of it as a message can hold."""
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "no message"

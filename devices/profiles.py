@@ -11,10 +11,10 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from edgenet.errors import InputError
-from edgenet.toml_file import Record, parse_toml
+from edgenet.toml_file import Record, parse_record
 
 FactName = Literal[
     "soc",
@@ -74,12 +74,7 @@ def profiles() -> dict[str, Profile]:
 
 def parse_profile(content: bytes, name: str) -> Profile:
     """Parse a profile; raise InputError with the first thing that is wrong in it."""
-    try:
-        return Profile.model_validate(parse_toml(content, name))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the profile"
-        raise InputError(f"{name}: {place}: {first['msg']}", mend="see the shipped profiles") from error
+    return parse_record(Profile, content, name, "profile")
 
 
 def find_profile(name: str) -> Profile:

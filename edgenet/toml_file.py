@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgenet.errors import InputError
 
@@ -19,6 +20,19 @@ class Record(BaseModel):
     """A frozen record that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Parsed = TypeVar("Parsed", bound=Record)
+
+
+def parse_record(record: type[Parsed], content: bytes, name: str, kind: str) -> Parsed:
+    """Parse the TOML of a shipped `kind` of record; raise InputError with the first thing that is wrong in it."""
+    try:
+        return record.model_validate(parse_toml(content, name))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or f"the {kind}"
+        raise InputError(f"{name}: {place}: {first['msg']}", mend=f"see the shipped {kind}s") from error
 
 
 def read_toml(path: Path) -> dict[str, object]:

@@ -21,6 +21,7 @@ from converters.check.report import CheckReport, OperatorReport
 from converters.check.target import Target, read_target
 from converters.check.verdict import Finding, Place, Verdict
 from converters.check.work import cpu_work
+from converters.model_file import read_model_file
 from edgenet.errors import InputError
 
 ACCELERATORS: dict[str, Accelerator] = {
@@ -28,7 +29,6 @@ ACCELERATORS: dict[str, Accelerator] = {
     "xnnpack": xnnpack.ACCELERATOR,
     "gpu": gpu.ACCELERATOR,
 }
-LIMIT_BYTES = 2**31 - 1  # flatbuffers address with signed 32-bit offsets
 LARGE_ACTIVATIONS = (
     "the activations alone exceed the chip's memory: the compiler may give up (large activation tensors)"
 )
@@ -40,7 +40,7 @@ def check(path: Path, target: str = "edgetpu") -> CheckReport:
     Raise InputError for a target that is unknown, or a file that is damaged or can never run there.
     """
     known = find_accelerator(target)
-    content = read_file(path)
+    content = read_model_file(path, "a .tflite")
     with naming(path):
         graph = read_graph(content)
         known.refuse(graph)
@@ -63,19 +63,6 @@ def find_accelerator(target: str) -> Accelerator:
         mend = f"did you mean {close[0]}?" if close else ""
         raise InputError(f"unknown target {target!r}", allowed=", ".join(ACCELERATORS), mend=mend)
     return ACCELERATORS[target]
-
-
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a .tflite file; raise InputError for one that is missing, too large or something else."""
-    if path.exists() and not path.is_file():  # a pipe or a device would never end
-        raise InputError(f"{path} is not a file", allowed="a .tflite file")
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > LIMIT_BYTES:
-            raise InputError(f"{path} has {size_bytes} bytes", allowed=f"at most {LIMIT_BYTES} (2 GiB)")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", allowed="a .tflite file") from error
 
 
 def check_graph(graph: Graph, target: str, file: str) -> CheckReport:

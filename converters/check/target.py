@@ -6,10 +6,9 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from edgenet.errors import InputError
-from edgenet.toml_file import Record, parse_toml
+from edgenet.toml_file import Record, parse_record
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -73,9 +72,4 @@ def read_target(name: str) -> Target:
 
 def parse_target(content: bytes, name: str) -> Target:
     """Parse a target's data file; raise InputError with the first thing that is wrong in it."""
-    try:
-        return Target.model_validate(parse_toml(content, name))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the target"
-        raise InputError(f"{name}: {place}: {first['msg']}", mend="see the shipped targets") from error
+    return parse_record(Target, content, name, "target")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.foreign.child import REQUEST, RESULT
+from converters.screen import last_line
 from edgenet.errors import GateFailed, InputError, MissingError
 
 TIME_LIMIT_S = 600
@@ -47,13 +48,8 @@ def read_in_child(request: Mapping[str, Any], folder: Path, name: str) -> dict[s
     if done.returncode < 0:
         raise InputError(f"{name} killed the process that opened it (signal {-done.returncode})", mend="save it again")
     if done.returncode > 0:
-        raise InputError(f"{name} cannot be opened: {_last_line(done.stderr)}", mend="save it again")
+        raise InputError(f"{name} cannot be opened: {last_line(done.stderr)}", mend="save it again")
     result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     if "error" in result:
         raise ERRORS[result["error"]](result["what"], allowed=result["allowed"], mend=result["mend"])
     return result
-
-
-def _last_line(stderr: str) -> str:
-    lines = [line for line in stderr.strip().splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no message"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from converters.model_file import LIMIT_BYTES
 from edgenet.errors import InputError
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-LIMIT_BYTES = 2**31 - 1  # protobuf's own limit for one message
 MOST_NODES = 100_000  # the largest variant has about 5,000; a parser should not be kept busy for hours
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from converters.flatbuffer import Model
+from converters.model_file import LIMIT_BYTES
 from converters.onnx_file.ends import output_steps
 from converters.onnx_file.gains import gains_facts
 from converters.onnx_file.options import OnnxOptions
@@ -20,7 +21,6 @@ from edgenet.precision import Precision
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-LIMIT_BYTES = 2**31 - 1  # of one protobuf message
 ORT_SUFFIX = ".ort"
 _WEIGHT_BITS: dict[Precision, Literal[8, 16, 32]] = {"fp32": 32, "fp16": 16, "w8": 8}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converters.check.check import check_graph, naming, read_file
+from converters.check.check import check_graph, naming
 from converters.check.compiled import may_be_compiled, read_packages
 from converters.check.graph import Tensor, read_graph
+from converters.model_file import read_model_file
 from edgenet.artifact import sha256
 from edgenet.cli.check import show_report
 from edgenet.cli.console import emit_json, next_command, show
@@ -16,7 +17,7 @@ def is_compiled(path: Path) -> bool:
     """Return whether a file holds an op of the Edge TPU compiler; a file that is no model holds none."""
     if not path.is_file():
         return False
-    content = read_file(path)
+    content = read_model_file(path, "a .tflite")
     if not may_be_compiled(content):
         return False
     with naming(path):
@@ -25,7 +26,7 @@ def is_compiled(path: Path) -> bool:
 
 def show_compiled(path: Path, as_json: bool) -> None:
     """Show what a compiled file holds; raise InputError for one that is damaged."""
-    content = read_file(path)
+    content = read_model_file(path, "a .tflite")
     with naming(path):
         graph = read_graph(content)
         report = check_graph(graph, "edgetpu", path.name)
