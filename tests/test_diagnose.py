@@ -1,11 +1,9 @@
 """`edgenet diagnose`: the layer that was damaged comes first, and the rounded float graph is the file."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -29,7 +27,6 @@ from converters.probe import golden_images
 from converters.quantized_layers import layers
 from converters.verify import all_logits
 from converters.write import write_formats
-from edgenet.__main__ import main
 from edgenet.agreement import sqnr_db
 from edgenet.artifact import find_artifacts, read_golden, sha256, write_artifact
 from edgenet.errors import InputError
@@ -39,6 +36,7 @@ from edgenet.progress import silent
 from edgenet.weights.record import Weights
 from tests.networks import HALF, IMAGENET_MEAN, IMAGENET_STD, pictures, small_weights
 from tests.test_artifact import snapshot
+from tests.verbs import Run, verb
 
 FILE, FLOAT = "b0-w8a8-random.tflite", "b0-fp32-random.tflite"
 BAD_WEIGHTS, BAD_RANGE = "blocks.3.1.conv_dw", "blocks.1.0.conv_pw"
@@ -65,31 +63,10 @@ def sound(written: Path) -> dict[str, Any]:
     return edgenet.diagnose(written / FILE).document()
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.out)
-        return document
-
-
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture
 def diagnose(capfd: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs the verb and returns its exit code and what the process printed."""
-
-    def run(*arguments: str | Path) -> Outcome:
-        code = main(["diagnose", *map(str, arguments)])
-        out, err = capfd.readouterr()
-        return Outcome(code, out, err)
-
-    return run
+    return verb("diagnose", capfd)
 
 
 # The worst layer

@@ -1,12 +1,8 @@
 """`edgenet verify`: its gates and exit codes, its sources of labels and of the float network, its JSON document."""
 
 import csv
-import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +13,12 @@ from converters import flatbuffer
 from converters.patterns import op_code
 from converters.runtime import Runner
 from converters.verify import all_logits
-from edgenet.__main__ import main
 from edgenet.artifact import Artifact, Golden, find_artifacts, read_golden, sha256, write_artifact
 from edgenet.photos import Photo, PhotoFile, load_photo
 from edgenet.preprocessing import crop_photo
 from tests.networks import CLASSES, pictures
 from tests.test_artifact import snapshot, write_small
+from tests.verbs import Run, verb
 
 PHOTOS = 24
 FILE = "b0-w8a8-random.tflite"
@@ -70,31 +66,10 @@ def _table(path: Path, rows: dict[str, int]) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.out)
-        return document
-
-
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture
 def verify(capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs the verb and returns its exit code, stdout and stderr."""
-
-    def run(*arguments: str | Path) -> Outcome:
-        code = main(["verify", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        return Outcome(code, out, err)
-
-    return run
+    return verb("verify", capsys)
 
 
 def test_the_network_answers_with_several_classes(labels: dict[str, int]) -> None:

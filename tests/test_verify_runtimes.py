@@ -1,12 +1,9 @@
 """`edgenet verify --runtimes`: one network through several runtimes on this machine."""
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +19,13 @@ from converters.onnx_file.options import FileChoice, OnnxOptions
 from converters.procedural import procedural_image
 from converters.runtime import Kernels, Runner
 from converters.runtimes import RUNTIMES, parse_runtimes
-from edgenet.__main__ import main
 from edgenet.counts import count
 from edgenet.errors import InputError
 from edgenet.layers import expand
 from edgenet.progress import silent
 from tests.networks import CLASSES, SIDE_PX, small_variant
 from tests.test_artifact import write_small
+from tests.verbs import Run, verb
 
 MOST_STEPS = 8  # of 256, by which kernels that round in other ways may differ on a small network
 TFLITE = ("xnnpack", "builtin", "reference")
@@ -49,31 +46,10 @@ def study(written: Path) -> Study:
     return prepare(Source(written / FILES[2]), parse_runtimes("xnnpack"), (), silent, print)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.out)
-        return document
-
-
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture
 def verify(capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs the verb and returns its exit code, stdout and stderr."""
-
-    def run(*arguments: str | Path) -> Outcome:
-        code = main(["verify", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        return Outcome(code, out, err)
-
-    return run
+    return verb("verify", capsys)
 
 
 def test_all_runs_every_file_in_every_runtime_that_takes_it(verify: Run, written: Path) -> None:
