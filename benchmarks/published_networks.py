@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmarks.graph_drawing import Drawing
 from converters.check.graph import Graph, Tensor
 from edgenet.layers import Architecture, Layer, expand
@@ -127,6 +125,3 @@ def _released_strides(layers: tuple[Layer, ...]) -> list[int]:
 def _classified(net: Drawing, x: Tensor) -> Graph:
     net.softmax(net.dense(x, CLASSES))
     return net.graph()
-
-
-Maker = Callable[[], Graph]

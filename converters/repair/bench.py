@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters import flatbuffer
-from converters.calibrate import Calibration, Fed, widened
+from converters.calibrate import Calibration
 from converters.calibration_source import CalibrationSet
 from converters.flatbuffer import Model
 from converters.job import FloatNetwork, Probe
-from converters.observe import channel_means, observe
 from converters.quantize import ActivationData, quantize_model
-from converters.ranges import Range, RangeMethod, choose_ranges
-from converters.repair.choose_gains import IMAGES, choose_gains, look_at
+from converters.repair.basis import Basis, find_basis
 from converters.repair.crossed_agreement import crossed_agreement
-from converters.repair.gains import apply_gains, spreads
 from converters.repair.islands import full_integer, high_precision_share, restore_layers
 from converters.repair.latency import latency_ratio
 from converters.repair.learned_rounding import learn_weights
-from converters.repair.recipe import Recipe, layer_precisions, layer_roundings, matching
+from converters.repair.recipe import Recipe, Rounding, layer_precisions, layer_roundings
 from converters.repair.weighted_layers import WeightedLayer, weighted_layers
 from converters.verify import all_logits
 from edgenet.agreement import Agreement, Comparison
 from edgenet.progress import Report, tracked
-
-
-@dataclass(frozen=True)
-class Basis:
-    """A float graph with the gains of a recipe in it, and what calibration saw in it."""
-
-    content: bytes
-    data: dict[RangeMethod, ActivationData]
-    wide: dict[str, Range]
 
 
 @dataclass(frozen=True)
@@ -72,6 +59,7 @@ class Bench:
     probe: Probe
     report: Report
     _bases: dict[tuple[str, ...], Basis] = field(default_factory=dict)
+    _quantized: dict[Recipe, bytes] = field(default_factory=dict)
     _learned: dict[Recipe, Made] = field(default_factory=dict)
     _expected: list[NDArray[np.float32]] = field(default_factory=list)
     _latency_ratios: dict[Recipe, float] = field(default_factory=dict)
@@ -101,52 +89,41 @@ class Bench:
         precisions, by_name = layer_precisions(recipe, ops), layer_roundings(recipe, ops)
         roundings = {row.output_name: by_name[row.name] for row in self.layers}
         basis = self._basis(recipe)
-        original, data = flatbuffer.read(basis.content), self._data(recipe)
-        model = quantize_model(
-            basis.content, "w8a8", data, original,
-            keep_sums=lambda output: roundings.get(output) != "nearest", bias_correction=recipe.bias_correction,
-        )  # fmt: skip
-        restore_layers(model, original, precisions, basis.wide)
+        model, original = flatbuffer.read(self._all_in_8_bits(recipe, roundings)), basis.model()
+        if precisions:
+            restore_layers(model, original, precisions, basis.wide)
         learns = "learned" in roundings.values()
         if learns:
             chosen = {output for output, rounding in roundings.items() if rounding == "learned"}
             learn_weights(model, original, self.images, self.network.entry, self.report, chosen.__contains__)
-        made = Made(recipe, flatbuffer.write(model), basis.content, data)
+        made = Made(recipe, flatbuffer.write(model), flatbuffer.write(original), basis.data(recipe.ranges))
         if learns:
             self._learned[recipe] = made
         return made
 
-    def _data(self, recipe: Recipe) -> ActivationData:
-        return self._basis(recipe).data[recipe.ranges]
+    def _all_in_8_bits(self, recipe: Recipe, roundings: Mapping[str, Rounding]) -> bytes:
+        """Return the file of a recipe before any layer leaves 8 bits or learns; the last one is held.
+
+        Recipes that differ in the layers that leave 8 bits come one after the other, by the dozen.
+        """
+        key = recipe.in_8_bits
+        if key not in self._quantized:
+            basis = self._basis(recipe)
+            original = basis.model()
+            model = quantize_model(
+                flatbuffer.write(original), "w8a8", basis.data(recipe.ranges), original,
+                keep_sums=lambda output: roundings.get(output) != "nearest", bias_correction=recipe.bias_correction,
+            )  # fmt: skip
+            self._quantized.clear()
+            self._quantized[key] = flatbuffer.write(model)
+        return self._quantized[key]
 
     def _basis(self, recipe: Recipe) -> Basis:
         if recipe.equalize not in self._bases:
-            if len(self._bases) > 1:  # a b7's are 260 MB each; the one without gains is the first and stays
-                self._bases.pop(list(self._bases)[-1])
-            self._bases[recipe.equalize] = self._equalized(recipe.equalize)
+            self._bases[recipe.equalize] = find_basis(
+                self.network, self.calibration, self.images, recipe.equalize, self.report
+            )
         return self._bases[recipe.equalize]
-
-    def _equalized(self, patterns: Sequence[str]) -> Basis:
-        model = self.float_model()
-        exact, statistics = dict(self.network.exact), self.calibration.statistics
-        known = list(spreads(model)) if patterns else []
-        names = list(dict.fromkeys(
-            name for pattern in patterns for name in matching(pattern, known, "layer that can be equalized")
-        ))  # fmt: skip
-        if names:
-            inputs = [self.network.entry.feed(pixels) for pixels in islice(self.images, IMAGES)]
-            chosen = choose_gains(model, look_at(model, names, tracked(inputs, "equalizing", len(inputs), self.report)))
-            apply_gains(model, chosen.gains)
-            exact |= chosen.ranges
-            content = flatbuffer.write(model)
-            statistics = observe(content, Fed(self.images, self.network.entry, self.report)).statistics
-        else:
-            content = self.network.integer_content
-        means = channel_means(model, statistics)
-        methods: tuple[RangeMethod, ...] = ("minmax", "error", "margin")
-        data = {method: ActivationData(choose_ranges(model, statistics, method) | exact, means) for method in methods}
-        wide = widened(choose_ranges(model, statistics, "minmax")) | self.network.exact
-        return Basis(content, data, wide)
 
     def try_out(self, recipe: Recipe) -> Trial:
         """Return the file of a recipe with what it shows on the probe and what it costs."""

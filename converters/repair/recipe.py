@@ -51,6 +51,11 @@ class Recipe:
     rules: tuple[LayerRule, ...] = ()
 
     @property
+    def in_8_bits(self) -> Recipe:
+        """Return the recipe without what leaves 8 bits."""
+        return replace(self, rules=tuple(replace(rule, precision=None) for rule in self.rules if rule.rounding))
+
+    @property
     def form(self) -> Recipe:
         """Return the recipe of a file with the same ops, whatever their constants: all that leaves 8 bits as here."""
         rules = tuple(replace(rule, rounding=None) for rule in self.rules if rule.precision)
