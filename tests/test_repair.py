@@ -20,7 +20,9 @@ from converters.write import write_formats
 from edgenet.__main__ import main
 from edgenet.artifact import Artifact, find_artifacts
 from edgenet.cli.repair_options import with_repair_target
-from edgenet.errors import InputError
+from edgenet.cli.repaired import check_repair
+from edgenet.errors import GateFailed, InputError
+from edgenet.manifest import OnnxRecord
 from edgenet.progress import silent
 from tests.networks import IMAGENET_MEAN, IMAGENET_STD, pictures, small_weights
 
@@ -84,6 +86,32 @@ def test_a_plain_file_has_a_recipe_that_repeats_it(tmp_path: Path) -> None:
     recipe = recipe_of_text(plain.manifest.recipe)
     [again] = write_formats(_network("b"), _job(tmp_path / "again", recipe=recipe))
     assert again.path.read_bytes() == plain.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("agreement", "weight_bits", "mend"),
+    [(0.8, 7, "--onnx-cpu x86-vnni"), (0.8, 8, "more photos"), (0.9, 7, "")],
+    ids=["7 bits lose it", "another runtime loses it", "kept"],
+)
+def test_an_onnx_file_is_held_to_the_gate_by_itself(
+    repaired: tuple[str, Artifact], agreement: float, weight_bits: int, mend: str
+) -> None:
+    manifest = repaired[1].manifest
+    assert manifest.repair is not None
+    assert manifest.verification is not None
+    onnx = OnnxRecord.model_validate({
+        "opset": 17, "ir_version": 8, "activations": "uint8", "weight_bits": weight_bits, "cpu": None, "ort": None,
+    })  # fmt: skip
+    other = manifest.model_copy(update={
+        "onnx": onnx,
+        "repair": manifest.repair.model_copy(update={"passed": True, "min_agree": 0.9}),
+        "verification": manifest.verification.model_copy(update={"agreement": agreement}),
+    })  # fmt: skip
+    if not mend:
+        check_repair(other)
+        return
+    with pytest.raises(GateFailed, match=f"agrees with float on 0.8000 of 24 images.*{mend}"):
+        check_repair(other)
 
 
 def test_a_recipe_by_hand_mixes_precisions(tmp_path: Path) -> None:

@@ -54,9 +54,20 @@ def show_recipe(manifest: Manifest) -> None:
 
 
 def check_repair(manifest: Manifest) -> None:
-    """Raise GateFailed for a file whose repair did not reach its gate."""
+    """Raise GateFailed for a file whose repair did not reach its gate, or that is not what was repaired any more."""
     record = manifest.repair
-    if record is None or record.passed:
+    if record is None:
+        return
+    own = manifest.verification
+    if record.passed and own is not None and own.agreement < record.min_agree:
+        # The ladder judges .tflite files. ONNX Runtime rounds otherwise, and weights for x86 without VNNI have 7 bits.
+        seven = manifest.onnx is not None and manifest.onnx.weight_bits == 7
+        raise GateFailed(
+            f"{manifest.file} agrees with float on {own.agreement:.4f} of {own.images} images (at least "
+            f"{record.min_agree:g}), though the repair of its .tflite passed",
+            mend="--onnx-cpu x86-vnni keeps 8-bit weights" if seven else "calibrate on more photos (--calib)",
+        )
+    if record.passed:
         return
     best = next(step for step in reversed(record.steps) if step.kept)
     raise GateFailed(
