@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -29,6 +30,7 @@ from converters.verify import all_logits
 from converters.write import write_formats
 from edgenet.agreement import sqnr_db
 from edgenet.artifact import find_artifacts, read_golden, sha256, write_artifact
+from edgenet.cli.diagnose import next_step
 from edgenet.errors import InputError
 from edgenet.native_noise import quiet_native_stderr
 from edgenet.precision import Precision, default_io
@@ -217,6 +219,25 @@ def test_a_file_with_float_activations_is_told_by_its_weights(diagnose: Run, wri
     assert bool(document["notes"]) == (precision == "w8d")
     if precision == "w8":  # nothing else is rounded, and the layers' errors know little of each other
         assert document["added_sqnr_db"] == pytest.approx(document["sqnr_db"], abs=6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"weights": "packaged"}, "edgenet convert --variant b0 --int8 --repair --calib PHOTOS"),
+        (
+            {"weights": "packaged", "precision": "w8a16"},
+            "edgenet convert --variant b0 --precision w8a16 --calib PHOTOS",
+        ),
+        ({"weights": "packaged", "precision": "w8d", "calibration": None}, "edgenet verify"),
+        ({"weights": "file"}, "edgenet verify"),
+    ],
+)
+def test_the_next_step_mends_what_can_be_mended(written: Path, changes: dict[str, Any], step: str) -> None:
+    [artifact] = find_artifacts(written / FILE)
+    weights = artifact.manifest.weights.model_copy(update={"source": changes["weights"]})
+    manifest = artifact.manifest.model_copy(update={**changes, "weights": weights})
+    assert next_step(replace(artifact, manifest=manifest)).startswith(step)
 
 
 def test_int16_activations_cost_next_to_nothing_in_most_layers(written: Path) -> None:

@@ -55,7 +55,9 @@ if TYPE_CHECKING:
 VariantFlag = Annotated[str, typer.Option("--variant", metavar="NAME", help="b0, lite0, v2-s, ...; see edgenet list.")]
 WeightsFlag = Annotated[
     str,
-    typer.Option("--weights", metavar="W", help="auto, packaged, imagenet, random, random:SEED, or a local file."),
+    typer.Option(
+        "--weights", metavar="W", help="auto, packaged, imagenet, random, random:SEED, a file, or a training run."
+    ),
 ]
 FromFlag = Annotated[
     Path | None,

@@ -18,6 +18,7 @@ from edgenet.errors import InputError
 if TYPE_CHECKING:
     from converters.diagnosis import Diagnosis, LayerDiagnosis
     from converters.diagnosis_tensors import TensorError
+    from edgenet.artifact import Artifact
 
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Photos of the kind that the app will see.")]
 Picture = Annotated[
@@ -74,7 +75,7 @@ def command(
         _show(result)
     if picture:
         say(f"picture: {picture}")
-    next_command(_next(result))
+    next_command(next_step(result.artifact))
 
 
 def _check_place(picture: Path) -> None:
@@ -136,10 +137,13 @@ def _decibels(value: float | None) -> str:
     return f"{value:.1f}" if math.isfinite(value) else "equal"
 
 
-def _next(result: Diagnosis) -> str:
-    """Return the command that would mend most: ranges from photos, where procedural images gave them."""
-    manifest = result.artifact.manifest
-    builtin = manifest.calibration and manifest.calibration.kind == "builtin"
-    if builtin and manifest.weights.source in ("packaged", "imagenet"):
-        return f"edgenet convert --variant {manifest.variant} --precision {manifest.precision} --calib PHOTOS"
-    return f"edgenet verify {result.artifact.path} --data PHOTOS"
+def next_step(artifact: Artifact) -> str:
+    """Return the command that would mend most: a repair, or ranges from photos where procedural images gave them."""
+    manifest = artifact.manifest
+    repairable = manifest.precision == "w8a8" and manifest.repair is None
+    builtin = manifest.calibration is not None and manifest.calibration.kind == "builtin"
+    if manifest.weights.source not in ("packaged", "imagenet") or not (repairable or builtin):
+        return f"edgenet verify {artifact.path} --data PHOTOS"
+    how = "--int8 --repair" if repairable else f"--precision {manifest.precision}"
+    files = " --format onnx" if manifest.onnx else ""
+    return f"edgenet convert --variant {manifest.variant} {how}{files} --calib PHOTOS"

@@ -28,7 +28,9 @@ RepairFlag = Annotated[
 MinAgreeFlag = Annotated[
     float | None,
     typer.Option(
-        "--min-agree", metavar="F", help=f"Where --repair may stop: same top-1 classes, 0 to 1; {MIN_AGREE:g}."
+        "--min-agree",
+        metavar="F",
+        help=f"Where --repair may stop: share of equal top-1 classes, 0 to 1; {MIN_AGREE:g}.",
     ),
 ]
 MaxLatencyCost = Annotated[

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from converters.verification import Verified
     from edgenet.agreement import Agreement
 
-OutPath = Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A .tflite file or its folder.")]
+OutPath = Annotated[
+    Path, typer.Argument(metavar="OUT", show_default=False, help="A .tflite or .onnx file, or its folder.")
+]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Photos: class folders, or flat with a CSV.")]
 Labels = Annotated[
     Path | None, typer.Option("--labels", metavar="CSV", help="file,class_index[,name]; DIR/labels.csv unless given.")
