@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgenet.counts import Counts, count
     from edgenet.errors import EdgenetError, GateFailed, InputError, MissingError
     from edgenet.layers import Architecture, expand
+    from edgenet.training.api import resume_training, train
     from edgenet.variants import VARIANTS, Variant, parse_variant, scaled
 
 __version__ = "0.1.0"
@@ -40,7 +41,9 @@ _HOMES = {
     "expand": "edgenet.layers",
     "parse_variant": "edgenet.variants",
     "quantize": "converters.api",
+    "resume_training": "edgenet.training.api",
     "scaled": "edgenet.variants",
+    "train": "edgenet.training.api",
     "verify": "converters.api",
     "verify_runtimes": "benchmarks.api",
 }
@@ -65,7 +68,9 @@ __all__ = [
     "expand",
     "parse_variant",
     "quantize",
+    "resume_training",
     "scaled",
+    "train",
     "verify",
     "verify_runtimes",
 ]

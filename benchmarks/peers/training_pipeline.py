@@ -33,7 +33,7 @@ def session_of(photos: Path) -> Session:
     from edgenet.training.strategy import open_devices, set_precision
 
     recipe = Recipe(schedule=ScheduleRecipe(warmup_epochs=0))
-    set_precision()
+    set_precision("single")
     files = find_photos(photos).files
     examples = [Example(file.name, index % CLASSES, file.path) for index, file in enumerate(files)]
     labels = tuple(str(index) for index in range(CLASSES))

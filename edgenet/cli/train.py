@@ -35,7 +35,7 @@ Seed = Annotated[
     int, typer.Option("--seed", parser=whole_number("--seed", 0, 2**31 - 1), metavar="N", help="Of everything drawn.")
 ]
 Strategy = Annotated[
-    str, typer.Option("--strategy", metavar="S", help="single, mirrored (all GPUs here), multiworker (TF_CONFIG).")
+    str, typer.Option("--strategy", metavar="S", help="single, mirrored (all GPUs here), multiworker (TF_CONFIG), tpu.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, exactly where it stopped.")]
 

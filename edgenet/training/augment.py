@@ -1,15 +1,17 @@
-"""One training image from a photo: a random crop, perhaps flipped, and RandAugment; deployed crops are elsewhere."""
+"""One training image from a photo: a random crop, perhaps flipped, and a policy's operations on it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from edgenet.preprocessing import Interpolation
+from edgenet.training.autoaugment import autoaugment
 from edgenet.training.randaugment import randaugment
 
 WIDEST = 4 / 3  # aspect of a crop, either way (Szegedy et al., arXiv 1409.4842)
@@ -25,6 +27,7 @@ class Augmentation:
     interpolation: Interpolation
     smallest_area: float
     flip: bool
+    policy: Literal["randaugment", "autoaugment"]
     operations: int
     magnitude: float
 
@@ -36,7 +39,10 @@ def augmented(photo: Image.Image, settings: Augmentation, random: np.random.Gene
     image = photo.resize(side, _FILTERS[settings.interpolation], box=_crop_box(photo.size, settings, random))
     if settings.flip and random.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    image = randaugment(image, settings.operations, settings.magnitude, random)
+    if settings.policy == "autoaugment":
+        image = autoaugment(image, random)
+    else:
+        image = randaugment(image, settings.operations, settings.magnitude, random)
     return np.asarray(image, dtype=np.uint8)
 
 

@@ -53,6 +53,14 @@ def make_optimizer(
     return DepthAdamW(rate, shares, schedule.weight_decay)
 
 
+def optimizer_variables(optimizer: Any) -> list[Any]:
+    """Return every variable that an optimizer's next step depends on; under mixed_float16 the loss scale is one."""
+    if not isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+        return list(optimizer.variables)
+    # Its `variables` are the wrapped optimizer's alone, and its `loss_scale` is a value, not the variable.
+    return [*optimizer.variables, optimizer._loss_scale.current_loss_scale, optimizer.dynamic_counter]
+
+
 def depth_shares(model: tf_keras.Model, architecture: Architecture, decay: float) -> list[float]:
     """Return the share of the rate of each trainable variable: 1 at the classifier, `decay` less with every block."""
     groups = [(architecture.stem,), *(block.layers for block in architecture.blocks), (architecture.head,)]

@@ -51,6 +51,7 @@ class AugmentRecipe(Record):
 
     smallest_area: Annotated[float, Field(gt=0, le=1)] = 0.35  # of the photo, for the random crop
     flip: bool = True  # left and right; false where they mean something
+    policy: Literal["randaugment", "autoaugment"] = "randaugment"  # the other has neither count nor magnitude
     operations: Annotated[int, Field(ge=0, le=8)] = 2  # RandAugment's N
     magnitude: Annotated[float, Field(ge=0, le=10)] = 6.0  # RandAugment's M
     mixup_alpha: Alpha = 0.2

@@ -13,7 +13,7 @@ from edgenet.training.callbacks import EpochEnd, Logs, Watch
 from edgenet.training.draws import Draws
 from edgenet.training.interrupt import Interrupt
 from edgenet.training.network import class_weights, make_network, stage_mixing
-from edgenet.training.optimizer import make_optimizer
+from edgenet.training.optimizer import make_optimizer, optimizer_variables
 from edgenet.training.pipeline import TrainingData
 from edgenet.training.plan import Stage, stage_of
 from edgenet.training.session import Session
@@ -72,14 +72,14 @@ class StageRun:
         # Fine-tuning is one schedule over all its stages; the frozen backbone's had another.
         made_by = stage_of(self._session.stages, self._progress.epoch - (0 if self._progress.step else 1))
         if made_by.frozen == self.stage.frozen:
-            assign({"optimizer": self.model.optimizer.variables}, arrays)
+            assign({"optimizer": optimizer_variables(self.model.optimizer)}, arrays)
 
     def state(self, *, in_epoch: bool) -> Arrays:
         """Return every value that the next step depends on."""
         groups = {
             "model": self.model.weights,
             "average": self.average.shadows,
-            "optimizer": list(self.model.optimizer.variables),
+            "optimizer": optimizer_variables(self.model.optimizer),
         }
         return variables_of({**groups, "metrics": self._metric_variables} if in_epoch else groups)
 
@@ -125,6 +125,7 @@ def stage_augmentation(session: Session, stage: Stage) -> Augmentation:
         interpolation=session.weights.preprocessing.interpolation,
         smallest_area=augment.smallest_area,
         flip=augment.flip,
+        policy=augment.policy,
         operations=augment.operations,
         magnitude=augment.magnitude * stage.strength,
     )

@@ -1,15 +1,17 @@
-"""One device, all devices of this machine, or one machine of several that TF_CONFIG names."""
+"""One device, all devices of this machine, one machine of several that TF_CONFIG names, or the cores of a TPU."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from edgenet.errors import InputError
+from edgenet.errors import InputError, MissingError
 
-StrategyName = Literal["single", "mirrored", "multiworker"]
+StrategyName = Literal["single", "mirrored", "multiworker", "tpu"]
+BFLOAT16_CAPABILITY, FLOAT16_CAPABILITY = (8, 0), (7, 0)  # of the first NVIDIA GPUs with fast units for it
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ class Devices:
 
 
 def open_devices(name: str, batch_size: int) -> Devices:
-    """Open the devices of a strategy; raise InputError for an unknown one, or a batch that cannot be shared out."""
+    """Open the devices of a strategy; raise InputError for an unknown one, or a batch that cannot be shared out.
+
+    Raise MissingError where there is no TPU.
+    """
     import tensorflow as tf
 
     if name not in get_args(StrategyName):
@@ -56,6 +61,8 @@ def open_devices(name: str, batch_size: int) -> Devices:
         devices = Devices(tf.distribute.MultiWorkerMirroredStrategy(), workers, worker)
     elif name == "mirrored":
         devices = Devices(tf.distribute.MirroredStrategy(), 1, 0)
+    elif name == "tpu":
+        devices = Devices(_tpu(), 1, 0)
     else:
         devices = Devices(tf.distribute.get_strategy(), 1, 0)
     if batch_size % (2 * devices.replicas):
@@ -65,6 +72,23 @@ def open_devices(name: str, batch_size: int) -> Devices:
             mend="set schedule.batch_size in the recipe",
         )
     return devices
+
+
+def _tpu() -> Any:
+    """Return the strategy of the TPU of this host, or of the one that TPU_NAME names."""
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=os.environ.get("TPU_NAME", "local"))
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (tf.errors.OpError, ValueError, OSError) as error:
+        raise MissingError(
+            f"no TPU was found: {str(error).splitlines()[0].split('. ')[0]}",
+            allowed="a TPU of this host, or TPU_NAME in the environment",
+            mend="run on the TPU's own machine, or choose another --strategy",
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
 
 
 def _cluster() -> tuple[int, int]:
@@ -95,17 +119,27 @@ def total(devices: Devices, value: Any) -> Any:
     return summed.numpy() / (devices.replicas // devices.workers)  # each replica of a worker brought the same
 
 
-def set_precision() -> str:
-    """Choose the arithmetic of the layers, bfloat16 where a GPU has fast units for it; return its name."""
+def set_precision(strategy: str) -> str:
+    """Choose the arithmetic of the layers, 16 bits where the device has fast units for it; return its name."""
     import tensorflow as tf
     import tf_keras
 
     gpus = tf.config.list_physical_devices("GPU")
     capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
-    # Compute capability 8.0 brought bfloat16, whose range needs no loss scaling. CPUs only emulate it.
-    name = "mixed_bfloat16" if gpus and min(capabilities) >= (8, 0) else "float32"
+    name = "mixed_bfloat16" if strategy == "tpu" else precision_of(capabilities)
     tf_keras.mixed_precision.set_global_policy(name)
-    if not gpus:
+    if not gpus and strategy != "tpu":
         # The same sums in the same order each time: a resumed run is the same run to the last bit.
         tf.config.experimental.enable_op_determinism()
     return name
+
+
+def precision_of(capabilities: Sequence[tuple[int, int]]) -> str:
+    """Return the arithmetic that the weakest GPU is fast in; without one float32, since CPUs mostly emulate others.
+
+    bfloat16 goes before float16: its range needs no loss scaling.
+    """
+    weakest = min(capabilities, default=(0, 0))
+    if weakest >= BFLOAT16_CAPABILITY:
+        return "mixed_bfloat16"
+    return "mixed_float16" if weakest >= FLOAT16_CAPABILITY else "float32"

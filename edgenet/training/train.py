@@ -52,7 +52,7 @@ def _train(request: Request, resumed: str, command: tuple[str, ...], report: Rep
         from edgenet.training.strategy import open_devices, set_precision
 
         devices = open_devices(request.strategy, request.recipe.schedule.batch_size)
-        precision = set_precision()
+        precision = set_precision(request.strategy)
     began_from = first_weights(request, say)
     if resumed and began_from.sha256 != resumed:
         raise InputError(f"{began_from.origin} is not what the run began from (sha256 differs)", mend="bring it back")

@@ -21,11 +21,11 @@ crop_fraction = 1.0
 
 [schedule]
 batch_size = 64
-warmup_epochs = 1
+warmup_epochs = 0
 epochs = 4
-peak_rate = 5e-4
+peak_rate = 2e-3
 ramp_epochs = 0.3
-depth_decay = 0.95
+depth_decay = 0.97
 average_decay = 0.99
 label_smoothing = 0.05
 

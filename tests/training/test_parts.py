@@ -10,10 +10,11 @@ import tensorflow as tf
 import tf_keras
 from PIL import Image
 
-from edgenet.errors import GateFailed, InputError
+from edgenet.errors import GateFailed, InputError, MissingError
 from edgenet.layers import expand
 from edgenet.preprocessing import Preprocessing
 from edgenet.training.augment import Augmentation, augmented
+from edgenet.training.autoaugment import PAIRS, TABLE, autoaugment
 from edgenet.training.average import WeightAverage
 from edgenet.training.callbacks import Watch
 from edgenet.training.draws import Draws, SeededDropout
@@ -22,13 +23,13 @@ from edgenet.training.examples import Example
 from edgenet.training.interrupt import Interrupt
 from edgenet.training.mixing import Mixing
 from edgenet.training.network import class_weights, make_network
-from edgenet.training.optimizer import DepthAdamW, depth_shares, make_optimizer
+from edgenet.training.optimizer import DepthAdamW, depth_shares, make_optimizer, optimizer_variables
 from edgenet.training.pipeline import TrainingData
 from edgenet.training.plan import Stage
 from edgenet.training.randaugment import OPERATIONS, randaugment
 from edgenet.training.recipe import Recipe, ScheduleRecipe
 from edgenet.training.state import EpochRecord
-from edgenet.training.strategy import Rows, open_devices
+from edgenet.training.strategy import Rows, open_devices, precision_of
 from edgenet.training.tensorboard import SCALARS, EpochLog
 from edgenet.weights.record import Convention
 from tests.networks import small_variant
@@ -143,27 +144,35 @@ def test_a_frozen_backbone_trains_the_classifier_alone() -> None:
     assert set(rates.values()) == {0.0}
 
 
-def test_layers_in_bfloat16_train_float32_weights() -> None:
-    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_layers_in_16_bits_train_float32_weights(name: str) -> None:
+    tf_keras.mixed_precision.set_global_policy(f"mixed_{name}")
+    draws = Draws(3, 1, 2)
     try:
-        draws = Draws(3, 1, 2)
         model = make_network(expand(small_variant("lite"), 3), Convention(), Recipe(), FINE, draws)
         with float32_layers():
             assert tf_keras.layers.Dense(1).compute_dtype == "float32"
+        average = WeightAverage(model.weights, 0.9)
+        model.prepare(LITE, [1.0] * 3, Mixing(1.0, 1.0, 1.0), draws, average)
+        optimizer = DepthAdamW(0.01, [1.0] * len(model.trainable_variables), 0.0)
+        model.compile(optimizer, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")
-    assert model.get_layer("conv_head").compute_dtype == "bfloat16"
-    average = WeightAverage(model.weights, 0.9)
-    model.prepare(LITE, [1.0] * 3, Mixing(1.0, 1.0, 1.0), draws, average)
-    optimizer = DepthAdamW(0.01, [1.0] * len(model.trainable_variables), 0.0)
-    model.compile(optimizer, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
+    assert model.get_layer("conv_head").compute_dtype == name
     before = model.get_layer("conv_stem").get_weights()[0]
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    logs = model.train_step((tf.constant(pixels), tf.constant([0, 2])))
-    assert math.isfinite(float(logs["loss"]))
-    after = model.get_layer("conv_stem").get_weights()[0]
+    after = before
+    for _ in range(12):
+        if (after != before).any():
+            break  # the first step but for float16, which changes nothing until its loss scale is small enough
+        logs = model.train_step((tf.constant(pixels), tf.constant([0, 2])))
+        assert math.isfinite(float(logs["loss"]))
+        after = model.get_layer("conv_stem").get_weights()[0]
     assert (after.dtype, model.output.dtype.name) == (np.float32, "float32")
     assert 0 < np.abs(after - before).max() <= 0.0101  # Adam's first step is the rate
+    # A checkpoint without the loss scale would go on with other steps.
+    state = [float(variable) for variable in optimizer_variables(model.optimizer)[len(optimizer.variables) :]]
+    assert state == ([float(model.optimizer.loss_scale), 1.0] if name == "float16" else [])
 
 
 def test_rare_classes_weigh_more() -> None:
@@ -186,9 +195,42 @@ def test_magnitude_0_moves_and_turns_nothing() -> None:
     assert randaugment(picture, 0, 10, np.random.default_rng(0)) is picture
 
 
+def test_autoaugment_draws_each_of_its_pairs_with_their_chances() -> None:
+    colours = np.random.default_rng(0).integers(40, 200, (32, 32, 3), dtype=np.uint8)
+    picture = Image.fromarray(colours)
+    views = [autoaugment(picture, np.random.default_rng(number)).tobytes() for number in range(200)]
+    assert len(PAIRS) == 25
+    assert len(set(views)) > 30  # by pair, chance and sign
+    assert 10 < views.count(picture.tobytes()) < 60  # where no chance fell, or a level of 0
+    assert views[7] == autoaugment(picture, np.random.default_rng(7)).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "expected"),
+    [
+        ("invert", 0.4, [255, 155, 55]),
+        ("solarize", 0.3, [0, 155, 55]),  # inverted from 77 on
+        ("solarize", 1.0, [0, 100, 200]),
+        ("solarize_add", 0.3, [33, 133, 200]),  # 33 brighter below 128
+        ("solarize_add", 0.7, [77, 177, 200]),
+        ("posterize", 1.0, [0, 96, 192]),  # 4 bits are left
+    ],
+)
+def test_autoaugments_operations_on_greys(name: str, level: float, expected: list[int]) -> None:
+    greys = Image.fromarray(np.array([[0, 100, 200]], np.uint8)[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(np.asarray(TABLE[name](greys, level))[0, :, 0], expected)
+
+
+def test_autoaugments_colour_goes_from_grey_to_vivid() -> None:
+    red = Image.new("RGB", (1, 1), (200, 50, 50))
+    spans = [np.ptp(np.asarray(TABLE["colour"](red, level / 10))) for level in range(10)]
+    assert spans == sorted(spans)
+    assert spans[0] <= 15 < 150 <= spans[-1]
+
+
 def test_a_view_is_a_part_of_the_photo_and_repeats_by_its_seed() -> None:
     ramp = Image.fromarray(np.repeat(np.arange(0, 200, dtype=np.uint8)[None, :, None], 100, 0).repeat(3, 2))
-    settings = Augmentation(32, "bilinear", 0.3, True, 0, 0)
+    settings = Augmentation(32, "bilinear", 0.3, True, "randaugment", 0, 0)
     views = [augmented(ramp, settings, np.random.default_rng(number)) for number in range(20)]
     widths = [int(view.max()) - int(view.min()) for view in views]
     assert all(view.shape == (32, 32, 3) for view in views)
@@ -206,7 +248,7 @@ def examples(tmp_path: Path) -> list[Example]:
 
 
 def test_batches_can_begin_at_any_step_and_be_cut_into_rows(examples: list[Example]) -> None:
-    data, settings = TrainingData(examples, 5, 4), Augmentation(32, "bilinear", 0.5, True, 1, 5)
+    data, settings = TrainingData(examples, 5, 4), Augmentation(32, "bilinear", 0.5, True, "randaugment", 1, 5)
     assert data.steps == 2
     whole = list(data.batches(0, 6, Rows(0, 4, 4), settings).as_numpy_iterator())
     assert len(whole) == 6
@@ -222,7 +264,7 @@ def test_batches_can_begin_at_any_step_and_be_cut_into_rows(examples: list[Examp
 
 
 def test_an_image_that_vanishes_is_named(examples: list[Example]) -> None:
-    data, settings = TrainingData(examples, 5, 2), Augmentation(32, "bilinear", 0.5, True, 0, 0)
+    data, settings = TrainingData(examples, 5, 2), Augmentation(32, "bilinear", 0.5, True, "randaugment", 0, 0)
     for example in examples:
         example.path.unlink()
     with pytest.raises(tf.errors.OpError):
@@ -279,7 +321,7 @@ class WrongDevices:
 
 
 WRONG_DEVICES = (
-    WrongDevices("tpu", 32, "", "unknown strategy 'tpu'; allowed: single, mirrored, multiworker"),
+    WrongDevices("cloud", 32, "", "unknown strategy 'cloud'; allowed: single, mirrored, multiworker, tpu"),
     WrongDevices("multiworker", 32, "", "TF_CONFIG is ''; allowed: {\"cluster\""),
     WrongDevices("multiworker", 32, "{", "TF_CONFIG is '{'"),
     WrongDevices(
@@ -287,6 +329,28 @@ WRONG_DEVICES = (
     ),
     WrongDevices("multiworker", 32, '{"cluster": {"ps": ["a:1"], "worker": []}, "task": {}}', "TF_CONFIG is"),
 )
+
+
+def test_without_a_tpu_its_strategy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    with pytest.raises(MissingError, match="no TPU was found"):
+        open_devices("tpu", 32)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ([], "float32"),
+        ([(6, 1)], "float32"),
+        ([(7, 0)], "mixed_float16"),
+        ([(7, 5), (8, 0)], "mixed_float16"),
+        ([(8, 0)], "mixed_bfloat16"),
+        ([(9, 0), (6, 1)], "float32"),
+    ],
+    ids=str,
+)
+def test_the_weakest_gpu_chooses_the_arithmetic(capabilities: list[tuple[int, int]], expected: str) -> None:
+    assert precision_of(capabilities) == expected
 
 
 @pytest.mark.parametrize("wrong", WRONG_DEVICES, ids=lambda wrong: f"{wrong.name} {wrong.tf_config}")

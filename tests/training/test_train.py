@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import edgenet
 from edgenet.artifact import find_artifacts
+from edgenet.errors import InputError
+from edgenet.training.recipe import Recipe, ScheduleRecipe
+from edgenet.variants import VARIANTS
 from edgenet.weights.run_folder import read_run
+from tests.networks import small_variant
 from tests.training.pictures import COLOURS, write_colours
 from tests.training.programs import history_of, run
 
@@ -45,6 +50,25 @@ def test_it_learns(trained: Path) -> None:
     assert record.val_accuracy >= 0.9
     assert record.val_images == 15
     assert [row.stage for row in history_of(trained)] == ["warm-up"] + 6 * ["fine-tuning"]
+
+
+def test_python_trains_as_the_command_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VARIANTS, "lite0", small_variant("lite"))
+    write_colours(tmp_path / "data", 10)
+    recipe = Recipe(schedule=ScheduleRecipe(batch_size=8, warmup_epochs=0, epochs=1))
+    trained = edgenet.train(
+        "lite0", tmp_path / "data", tmp_path / "run", recipe=recipe, weights="random", side_px=32, seed=3
+    )
+    assert trained is not None
+    assert (trained.run, trained.run.seed, trained.run.epochs) == (read_run(tmp_path / "run"), 3, 1)
+    assert trained.artifact.manifest.weights.labels == tuple(COLOURS)
+
+
+def test_a_finished_run_is_not_resumed_and_another_folder_is_none(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is finished"):
+        edgenet.resume_training(trained)
+    with pytest.raises(InputError, match="is no folder of a run"):
+        edgenet.resume_training(tmp_path / "none")
 
 
 def test_the_run_holds_what_it_promises(trained: Path) -> None:
