@@ -245,9 +245,8 @@ def scaled(
     row = VARIANTS[base]
     side_px = max(8, round(row.side_px * gamma**phi / 8) * 8)
     if side_px > MOST_SIDE_PX:
-        raise InputError(
-            f"gamma {gamma:g} and phi {phi:g} make a side of {side_px} px", allowed=f"up to {MOST_SIDE_PX}"
-        )
+        what = f"gamma {gamma:g} and phi {phi:g} make a side of {side_px} px"
+        raise InputError(what, allowed=f"{MOST_SIDE_PX} px at most", mend="take a smaller phi")
     most = max(other.dropout for other in VARIANTS.values() if other.family == row.family)
     dropout = min(most, round(row.dropout + 0.1 * int(phi // 2), 1))
     name = f"scaled-{_plain(phi)}" + (f"-{base}" if base != "b0" else "")

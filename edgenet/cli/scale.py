@@ -80,9 +80,9 @@ def command(
         raise InputError("no folder for the search was given", allowed="--out RUN", mend="add it")
     if resume:
         _refuse_beside_resume(base, budget, side, recipe, grid, seed is not None)
-        _go_on(out, data, as_json)
+        _search(out, data, as_json)
     else:
-        _begin(_request(base, data, budget, out, side, recipe, grid, seed or 0), as_json)
+        _search(_request(base, data, budget, out, side, recipe, grid, seed or 0), None, as_json)
 
 
 def _coefficients(base: str, file: Path | None) -> Coefficients:
@@ -134,27 +134,22 @@ def _request(
     return SearchRequest(data, out, chosen_base(base or "b0"), budget, proxy_recipe(recipe), text, side or 0, seed)
 
 
-def _begin(request: SearchRequest, as_json: bool) -> None:
-    from edgenet.scaling import search
-
-    words = ("edgenet", *sys.argv[1:])
-    with StepProgress() as report:
-        search.begin(request, words, report)
-    _go_on(request.out, None, as_json)
-
-
-def _go_on(out: Path, data: Path | None, as_json: bool) -> None:
+def _search(request: SearchRequest | Path, data: Path | None, as_json: bool) -> None:
+    """Begin the search of a request, or go on with that in a folder."""
     from edgenet.cli.scale_show import show_search
     from edgenet.scaling import search
 
-    words = ("edgenet", *sys.argv[1:])
-    try:
-        with StepProgress() as report:
-            record = search.reopen(out, data, report)
+    words, out = ("edgenet", *sys.argv[1:]), request if isinstance(request, Path) else request.out
+    with StepProgress() as report:
+        if isinstance(request, Path):
+            record = search.reopen(request, data, report)
+        else:
+            record = search.begin(request, words, report)
+        try:
             record = search.search(record, out, words, report, say)
-    except KeyboardInterrupt:
-        say(f"to go on: edgenet scale --search --resume --out {out}")
-        raise
+        except KeyboardInterrupt:
+            say(f"to go on: edgenet scale --search --resume --out {out}")
+            raise
     show_search(record, out, as_json)
 
 

@@ -24,7 +24,7 @@ class ScoreRecord(Record):
     accuracy_low: float  # 95 % Wilson interval: of the images that were drawn, not of the seed
     accuracy_high: float
     val_loss: float
-    duration_s: float  # of the training steps
+    duration_s: float  # of the epochs' steps, building the graph in the first included
 
 
 class TrialRecord(Record):

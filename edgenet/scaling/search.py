@@ -150,7 +150,7 @@ def _open(data: Path, recipe: Recipe, report: Report) -> Split:
 
 
 def _announce(record: SearchRecord, every: Sequence[Candidate], left: Sequence[Candidate], say: Say) -> None:
-    rest = f", {len(left)} are left" if len(left) < len(every) else ""
+    rest = f", {len(left)} of them left" if len(left) < len(every) else ""
     say(
         f"{len(every)} candidates at phi 1 from {record.base} at {record.side_px} px{rest}: "
         f"each {record.epochs} epochs, {record.steps} steps, from scratch with seed {record.seed}"
