@@ -100,6 +100,7 @@ def _choose(
     factors: Coefficients, device: str, max_s: float, precision: str, protocol: str, threads: int, as_json: bool
 ) -> None:
     from benchmarks.protocol import parse_protocol
+    from devices.inventory import resolve
     from edgenet.cli.scale_show import show_latency
     from edgenet.precision import parse_precisions
     from edgenet.scaling.latency_measure import LatencyRequest, choose_phi
@@ -108,6 +109,7 @@ def _choose(
     if len(chosen) != 1:
         raise InputError(f"--precision cannot be {precision!r}", allowed="one of them", mend="run it once for each")
     rules = parse_protocol(protocol or "quick", None)
+    resolve(device)  # a name that is none is refused before anything is converted
     request = LatencyRequest(factors, device, max_s, chosen[0], rules.name, threads)
     say(
         f"{factors.spelling} in {chosen[0]} on {device}: at most {1e3 * max_s:g} ms, {rules.name} protocol; "
