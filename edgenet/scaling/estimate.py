@@ -1,4 +1,4 @@
-"""How long a search will take, from one training step that is timed before it begins."""
+"""How long a search will take, from training steps that are timed before it begins."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from edgenet.scaling.candidate import PHI, Candidate
 from edgenet.scaling.record import SearchRecord
 from edgenet.training.recipe import recipe_of_text
 
+TIMED = 3  # other programs that run by chance meanwhile can hold up a step for seconds
 BACKWARD = 3  # a training step is about three times the work of an answer: forward, and twice that back
 
 
 def step_duration_s(candidate: Candidate, classes: int, batch_size: int) -> float:
-    """Return how long a training step takes here, by the second of two without a compiled graph: seconds, not exact."""
+    """Return how long a training step takes here: the shortest of three that are run op by op, after a first one.
+
+    Compiling the graph, as training does, would take as long as hundreds of steps of a small network; without it a step
+    takes up to half as long again.
+    """
     with quiet_native_stderr():
         import tensorflow as tf
 
@@ -24,16 +29,15 @@ def step_duration_s(candidate: Candidate, classes: int, batch_size: int) -> floa
 
         model = build_network(expand(candidate.coefficients.variant(PHI), classes, candidate.side_px))
     images = tf.zeros((batch_size, candidate.side_px, candidate.side_px, 3))
-    _step(tf, model, images)
+    return min([_step_s(tf, model, images) for _ in range(1 + TIMED)][1:])
+
+
+def _step_s(tf: Any, model: Any, images: Any) -> float:
     began_s = time.monotonic()
-    _step(tf, model, images)
-    return time.monotonic() - began_s
-
-
-def _step(tf: Any, model: Any, images: Any) -> None:
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(images, training=True))
-    tape.gradient(loss, model.trainable_variables)[0].numpy()
+    tape.gradient(loss, model.trainable_variables)[0].numpy()  # waits for all of it
+    return time.monotonic() - began_s
 
 
 def search_duration_s(search: SearchRecord, left: Sequence[Candidate]) -> float:

@@ -160,8 +160,8 @@ def _announce(record: SearchRecord, every: Sequence[Candidate], left: Sequence[C
         f"data {record.data_sha256[:12]}"
     )
     if left:
-        duration_s = search_duration_s(record, left)
-        say(f"about {told(duration_s)} of training steps, estimated from one; starting each candidate comes on top")
+        about = told(search_duration_s(record, left))
+        say(f"about {about} of training steps, by the time that one takes now; starting each candidate comes on top")
 
 
 def _as_step(name: str, report: Report) -> Report:

@@ -43,7 +43,7 @@ def _trials(out: Path) -> list[dict[str, Any]]:
 def whole(folder: Path) -> Path:
     code, said = run(*_begun(folder, "whole"))
     assert code == 0, said
-    assert "of training steps, estimated from one; starting each candidate comes on top" in said
+    assert "of training steps, by the time that one takes now; starting each candidate comes on top" in said
     assert "one seed each: another seed moves these figures as well" in said
     return folder / "whole"
 
