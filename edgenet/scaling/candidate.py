@@ -79,7 +79,9 @@ def _trained(
             train.resume(folder, data, "single", command, report, _silent)
         else:
             recipe, variant = recipe_of_text(search.recipe, "the search's recipe"), candidate.coefficients.variant(PHI)
-            request = Request(variant, data, folder, recipe, search.weights, candidate.side_px, search.seed)
+            request = Request(
+                variant, data, folder, recipe, weights=search.weights, side_px=candidate.side_px, seed=search.seed
+            )
             train.train(request, command, report, _silent)
     progress, _ = read_state(folder / CHECKPOINT_NAME)
     return progress.history[-1], sum(row.duration_s for row in progress.history)
