@@ -1,15 +1,22 @@
-"""Candidates that are really trained, by `edgenet scale --search` as a program of its own with a small lite0."""
+"""Candidates that are really trained, with a lite0 cut down: one here, and whole searches as programs of their own."""
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgenet.coefficients import read_coefficients
+from edgenet.coefficients import paper, read_coefficients
+from edgenet.progress import silent
+from edgenet.scaling.candidate import make_candidate, train_candidate
+from edgenet.scaling.proxy import proxy_recipe
+from edgenet.scaling.search import SearchRequest, begin
+from edgenet.training import train
+from edgenet.variants import VARIANTS
 from edgenet.weights.run_folder import read_run
+from tests.networks import small_variant
 from tests.training.pictures import write_colours
 from tests.training.programs import run
 
@@ -37,6 +44,23 @@ def _trials(out: Path) -> list[dict[str, Any]]:
     """Return the candidates of a search's record, without the times that they took."""
     rows: list[dict[str, Any]] = json.loads((out / "search.json").read_text())["trials"]
     return [{**row, "score": {**row["score"], "duration_s": 0.0}} for row in rows]
+
+
+def test_a_candidate_is_trained_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = small_variant("lite")
+    monkeypatch.setitem(VARIANTS, "lite0", replace(small, stages=small.stages[:3]))
+    recipe = proxy_recipe(folder / "recipe.toml")
+    search = begin(SearchRequest(folder / "data", tmp_path, "lite0", 1, recipe, GRID, 32), (), silent)
+    candidate = make_candidate(paper("lite0"), search.side_px, len(search.labels))
+    told: dict[str, int] = {}
+    first = train_candidate(candidate, search, tmp_path, (), lambda step, done, total: told.update({step: done}))
+    assert (first.steps, told["training"], first.variant) == (3, 3, "scaled-1-lite0")
+    assert first.score is not None
+    assert first.score.hits == round(first.score.accuracy * search.val_images)
+    assert first.macs_ratio == candidate.counts.macs / search.base_macs
+
+    monkeypatch.delattr(train, "train")  # what is finished is read, and trained no more
+    assert train_candidate(candidate, search, tmp_path, (), silent) == first
 
 
 @pytest.fixture(scope="module")
