@@ -170,7 +170,7 @@ def _too_slow(record: LatencyRecord, limit: str) -> GateFailed:
     what = "phi 0 is too close to tell whether it meets" if _is_close(first, record) else "not even phi 0 meets"
     return GateFailed(
         f"{what} {limit} on {record.device}: {first.title} in {record.precision}",
-        mend=" or ".join(["try a longer --max-ms, more --threads", *smaller]),
+        mend=", ".join(["try a longer --max-ms", "more --threads", *smaller]),
     )
 
 
