@@ -113,7 +113,7 @@ def _choose(
     request = LatencyRequest(factors, device, max_s, chosen[0], rules.name, threads)
     say(
         f"{factors.spelling} in {chosen[0]} on {device}: at most {1e3 * max_s:g} ms, {rules.name} protocol; "
-        "random weights, on which time does not depend"
+        "random weights, since the work is the same for any"
     )
     with StepProgress() as report:
         record = choose_phi(request, ("edgenet", *sys.argv[1:]), report)

@@ -11,7 +11,7 @@ from edgenet.precision import Precision
 
 
 class PointRecord(Record):
-    """One network's latency on the device; the file had random weights, on which time does not depend."""
+    """One network's latency on the device; the file had random weights, since the work is the same for any."""
 
     phi: float  # the largest that makes this network
     variant: str
