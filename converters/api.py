@@ -15,9 +15,9 @@ from converters.repair.recipe import Recipe, read_recipe
 from converters.verification import Verified
 from edgenet.artifact import Artifact
 from edgenet.errors import InputError
+from edgenet.named_variant import named_variant
 from edgenet.precision import IoType, Precision, parse_io, parse_precisions
 from edgenet.progress import Report, silent
-from edgenet.variants import parse_variant
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
 from edgenet.weights.record import Weights
 
@@ -57,7 +57,7 @@ def convert(
     files = _files(format, onnx, formats)
     model = None if source is None else _model(Path(source), variant, weights, preprocessing)
     request = conversion.Request(
-        model.variant if model else parse_variant(variant), formats, weights, calib, samples, seed, num_classes,
+        model.variant if model else named_variant(variant), formats, weights, calib, samples, seed, num_classes,
         preprocessing, files=files, model=model, repair=repair, recipe=_recipe(recipe),
     )  # fmt: skip
     return conversion.run(request, Path(out), verify, ("edgenet.convert",), report, _say)
@@ -132,7 +132,7 @@ def _formats(precision: str, io: str) -> Formats:
 def _model(path: Path, variant: str, weights: str, preprocessing: PreprocessingOverrides | None) -> Weights:
     if weights != "auto":
         raise InputError(f"weights {weights!r} beside a model, which holds its own", mend="give one of them")
-    return read_model(path, parse_variant(variant) if variant else None, preprocessing, _say)
+    return read_model(path, named_variant(variant) if variant else None, preprocessing, _say)
 
 
 def _files(name: str, onnx: OnnxOptions | None, formats: Formats) -> FileChoice:

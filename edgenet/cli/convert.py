@@ -44,8 +44,9 @@ from edgenet.cli.repair_options import (
 from edgenet.cli.target_options import TargetFlag, chosen_target, unmapped
 from edgenet.cli.written import show_written
 from edgenet.errors import GateFailed, InputError
+from edgenet.named_variant import named_variant
 from edgenet.precision import MEANING
-from edgenet.variants import Variant, parse_variant
+from edgenet.variants import Variant
 
 if TYPE_CHECKING:
     from converters.conversion import Request
@@ -152,7 +153,7 @@ def _model(path: Path, variant: str, weights: str, overrides: PreprocessingOverr
 def _variant(name: str) -> Variant:
     if not name:
         raise InputError("no variant was given", allowed="--variant NAME", mend="edgenet list shows them all")
-    return parse_variant(name)
+    return named_variant(name)
 
 
 def _refuse_beside_from(*given: object) -> None:

@@ -13,7 +13,7 @@ from edgenet.cli.console import say as say_line
 from edgenet.cli.options import Json, Side, whole_number
 from edgenet.cli.progress import StepProgress
 from edgenet.errors import InputError
-from edgenet.variants import parse_variant
+from edgenet.named_variant import named_variant
 
 if TYPE_CHECKING:
     from edgenet.training.setup import Request
@@ -79,7 +79,7 @@ def _request(
         raise InputError("no variant was given", allowed="--variant NAME", mend="edgenet list shows them all")
     if data is None:
         raise InputError("no images were given", allowed="--data DIR", mend="one folder a class in it")
-    found = parse_variant(variant)
+    found = named_variant(variant)
     chosen = read_recipe(recipe, found) if recipe else default_recipe(found)
     return Request(found, data, out, chosen, weights or "auto", side or 0, seed, strategy)
 
