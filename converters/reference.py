@@ -14,7 +14,6 @@ from converters.foreign.read import read_again
 from converters.screen import read_screened
 from edgenet.artifact import MANIFEST_SUFFIX, Artifact, find_artifacts, sha256, stem
 from edgenet.errors import EdgenetError, InputError
-from edgenet.layers import expand
 from edgenet.variants import parse_variant
 from edgenet.weights.load import load_weights
 
@@ -75,4 +74,4 @@ def _rebuilt(artifact: Artifact, given: str, say: Callable[[str], None]) -> byte
     if weights.sha256 != manifest.weights.sha256:
         raise InputError(f"{weights.origin} has other weights than {artifact.path.name}", mend=MEND)
     weights = replace(weights, preprocessing=manifest.to_preprocessing())
-    return flatbuffer.write(build_float(expand(variant, weights.num_classes, manifest.side_px), weights, FLOAT_ENTRY))
+    return flatbuffer.write(build_float(weights.architecture(), weights, FLOAT_ENTRY))

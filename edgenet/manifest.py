@@ -41,6 +41,9 @@ class WeightsRecord(Record):
     notes: tuple[str, ...] = ()
     whole_model: bool = False  # the file was a model fine-tuned elsewhere, given by --from
     labels: tuple[str, ...] = ()  # the name of each class; (): not known, as ImageNet's
+    widths: dict[str, int] = Field(
+        default_factory=dict
+    )  # of the layers that channel pruning made narrower than the variant's
 
 
 class InputRecord(Record):

@@ -112,7 +112,7 @@ def with_head(weights: Weights, labels: tuple[str, ...], seed: int) -> Weights:
     """Return the weights with a fresh classifier for `labels`, unless theirs is for the same ones."""
     if weights.labels == labels:
         return weights
-    fresh = random_weights(weights.variant, seed, len(labels)).tensors
+    fresh = random_weights(weights.variant, seed, len(labels), weights.widths).tensors
     head = {name: fresh[name] for name in ("classifier.weight", "classifier.bias")}
     return replace(
         weights,
