@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgenet.folding import fold
 from edgenet.layers import Architecture, Block, Layer, is_free_stem
-from edgenet.variants import Activation
+from edgenet.moments import Array, gate_means, output_moments
 from edgenet.weights.record import Weights
 
-Array = NDArray[np.float64]
-
 _EXPANSIONS = ("conv_pw", "conv_exp")
-# A batch norm's output is taken for normal: its shift is the mean, its scale the standard deviation (arXiv 1906.04721,
-# section 4.2.1). What an activation makes of that is integrated over six deviations on either side.
-_NODES = np.linspace(-6.0, 6.0, 241)
-_DENSITY = np.exp(-(_NODES**2) / 2) / np.exp(-(_NODES**2) / 2).sum()
 
 
 @dataclass(frozen=True)
@@ -80,31 +73,12 @@ def channel_figures(architecture: Architecture, weights: Weights) -> dict[str, C
 
 
 def _figures(group: Group, weights: Weights, signals: dict[str, float]) -> Channels:
-    means, variances = _moments(group.makers[-1], weights)
-    gates = _gates(group, weights, means)
+    moments = output_moments(group.makers[-1], weights)
+    gates = gate_means(group.squeeze, weights, moments.means)
     kernel = fold(group.reader, weights).weight.astype(np.float64)  # [O, I, ...]
     power = np.square(kernel).reshape(*kernel.shape[:2], -1).sum(axis=(0, 2))
-    noise = np.square(gates) * variances * power
-    return Channels(means, gates, noise, signals.get(group.reader.name) or float(noise.sum()) or 1.0)
-
-
-def _moments(layer: Layer, weights: Weights) -> tuple[Array, Array]:
-    """Return mean and variance of each channel [C] behind a layer's batch norm and activation."""
-    scale, shift = (weights.tensors[f"{layer.batch_norm}.{part}"].astype(np.float64) for part in ("weight", "bias"))
-    values = ACTIVATIONS[layer.activation](shift[:, None] + np.abs(scale)[:, None] * _NODES)
-    means = values @ _DENSITY
-    return means, np.square(values - means[:, None]) @ _DENSITY
-
-
-def _gates(group: Group, weights: Weights, means: Array) -> Array:
-    """Return what squeeze-and-excite multiplies each channel with where all channels are at their means."""
-    values = means
-    if not group.squeeze:
-        return np.ones_like(means)
-    for layer in group.squeeze:
-        folded = fold(layer, weights)
-        values = ACTIVATIONS[layer.activation](folded.weight[:, :, 0, 0].astype(np.float64) @ values + folded.bias)
-    return np.asarray(values)
+    noise = moments.scaled(gates).variances * power
+    return Channels(moments.means, gates, noise, signals.get(group.reader.name) or float(noise.sum()) or 1.0)
 
 
 def _signals(architecture: Architecture, weights: Weights) -> dict[str, float]:
@@ -120,16 +94,3 @@ def _signals(architecture: Architecture, weights: Weights) -> dict[str, float]:
 
 def _scale_power(layer: Layer, weights: Weights) -> float:
     return float(np.square(weights.tensors[f"{layer.batch_norm}.weight"].astype(np.float64)).sum())
-
-
-def _sigmoid(values: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -60, 60))))
-
-
-ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
-    "swish": lambda values: values * _sigmoid(values),
-    "relu6": lambda values: np.clip(values, 0, 6),
-    "relu": lambda values: np.maximum(values, 0),
-    "sigmoid": _sigmoid,
-    "none": lambda values: values,
-}

@@ -59,6 +59,9 @@ class Compression:
         return " ".join([*flags, "--qat"] if self.qat else flags)
 
 
+NOTHING = Compression()
+
+
 def parse_compression(prune: str = "", clusters: int | str = 0, qat: bool = False) -> Compression:
     """Return what the flags ask for; "" and 0 are nothing; raise InputError for what cannot be."""
     return Compression(parse_pruning(prune) if prune else None, _parse_clusters(clusters), qat)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from edgenet.compression import Compression, parse_compression
 from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import SMALLEST_CROP, CropRule, Interpolation, Preprocessing
@@ -167,6 +168,30 @@ class RepairRecord(Record):
     steps: tuple[RepairStepRecord, ...]
 
 
+class LayerRecord(Record):
+    """The weights of one layer as the file holds them."""
+
+    name: str
+    weights: int
+    zero_share: float
+    values: int  # different ones
+
+
+class CompressionRecord(Record):
+    """What a network lost before it was written, and what of that its file shows."""
+
+    prune: str  # as --prune takes it; "": nothing
+    clusters: int  # different values a layer may have; 0: any
+    macs_share: float  # of the multiply-accumulates, left
+    left_alone: str  # which layers are neither pruned nor clustered, and why
+    uncompressed: str  # stem of the fp32 file of the network as it was before
+    layers: tuple[LayerRecord, ...]
+
+    def to_compression(self) -> Compression:
+        """Return what was asked for; raise InputError for what cannot be."""
+        return parse_compression(self.prune, self.clusters)
+
+
 CompilerTarget = Literal["edgetpu"]
 
 
@@ -191,6 +216,7 @@ class Manifest(Record):
     onnx: OnnxRecord | None = None
     recipe: str | None = None  # of a w8a8 file: TOML, as --recipe takes it
     repair: RepairRecord | None = None
+    compression: CompressionRecord | None = None
     target: CompilerTarget | None = None  # the compiler whose limits a w8a8 .tflite file keeps
     tool_versions: dict[str, str]
     command: tuple[str, ...]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgenet.cli.compression_options import ClusterFlag, PruneFlag
 from edgenet.cli.console import say
 from edgenet.cli.conversion_options import (
     Calib,
@@ -43,6 +44,7 @@ from edgenet.cli.repair_options import (
 )
 from edgenet.cli.target_options import TargetFlag, chosen_target, unmapped
 from edgenet.cli.written import show_written
+from edgenet.compression import parse_compression
 from edgenet.errors import GateFailed, InputError
 from edgenet.precision import MEANING
 from edgenet.variants import Variant, parse_variant
@@ -76,7 +78,7 @@ def command(
     interpolation: InterpolationFlag = "", repeat: FromFlag = None, file_format: Format = "", opset: Opset = None,
     onnx_cpu: OnnxCpuFlag = "", ort: Ort = False, repair: RepairFlag = "", min_agree: MinAgreeFlag = None,
     max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, target: TargetFlag = "", out: Out = Path(),
-    verify: Verify = True, as_json: Json = False,
+    prune: PruneFlag = "", cluster: ClusterFlag = "", verify: Verify = True, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write a variant as .tflite or .onnx files, one for each precision, each with its manifest and golden vectors.
 
@@ -85,6 +87,7 @@ def command(
     edgenet convert --variant b0 --precision fp32,fp16,w8a8 --calib photos --out b0
     edgenet convert --variant b0 --int8 --weights mine.safetensors --calib photos --repair
     edgenet convert --variant lite0 --int8 --target edgetpu
+    edgenet convert --variant lite0 --int8 --prune channels:0.3
     edgenet convert --from lite0-w8a8.manifest.json --out again
     edgenet convert --from mine.keras --int8 --calib photos
     """
@@ -94,7 +97,7 @@ def command(
     if repeat is not None and repeat.suffix == ".json":
         _refuse_beside_from(
             variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic,
-            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe, target,
+            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe, target, prune, cluster,
         )  # fmt: skip
         _run(_repeated(repeat, out, weights, calib), out, verify, as_json)
         return
@@ -104,10 +107,12 @@ def command(
     gate = chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify)
     by_hand = chosen_recipe(recipe, repair, formats)
     built_for = chosen_target(target, formats, file_format, repair)
+    compression = parse_compression(prune, cluster)
     model = _model(repeat, variant, weights, overrides) if repeat is not None else None  # after all that is quick
     request = conversion.Request(
         model.variant if model else _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed,
         classes or 0, overrides, files=files, model=model, repair=gate, recipe=by_hand, target=built_for,
+        compression=compression,
     )  # fmt: skip
     _run(request, out, verify, as_json)
 
