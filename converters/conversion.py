@@ -82,7 +82,7 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
         files=files_of(manifest),
         recipe=recipe_of_text(manifest.recipe) if manifest.recipe else None,
         target=manifest.target,
-        compression=manifest.compression.to_compression() if manifest.compression else NOTHING,
+        compression=manifest.to_compression(),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from edgenet.compression import Compression, parse_compression
+from edgenet.compression import NOTHING, Compression, parse_compression
 from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import SMALLEST_CROP, CropRule, Interpolation, Preprocessing
@@ -178,13 +178,13 @@ class LayerRecord(Record):
 
 
 class CompressionRecord(Record):
-    """What a network lost before it was written, and what of that its file shows."""
+    """What a network lost before it was written, and what of that its file shows; training asks for nothing here."""
 
-    prune: str  # as --prune takes it; "": nothing
+    prune: str  # as --prune takes it; "": nothing was asked for
     clusters: int  # different values a layer may have; 0: any
     macs_share: float  # of the multiply-accumulates, left
     left_alone: str  # which layers are neither pruned nor clustered, and why
-    uncompressed: str  # stem of the fp32 file of the network as it was before
+    uncompressed: str  # stem of the fp32 file of the network as it was before; "": nothing was asked for
     layers: tuple[LayerRecord, ...]
 
     def to_compression(self) -> Compression:
@@ -224,6 +224,10 @@ class Manifest(Record):
     def to_preprocessing(self) -> Preprocessing:
         """Return the preprocessing record that calibration, verify and the app use."""
         return self.preprocessing.to_preprocessing()
+
+    def to_compression(self) -> Compression:
+        """Return what of the network was asked to go when it was converted; raise InputError for what cannot be."""
+        return self.compression.to_compression() if self.compression else NOTHING
 
 
 class SourceManifest(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.compress.weights import LEFT_ALONE, compress, layer_facts
+from converters.compress.weights import LEFT_ALONE, compress, layer_facts, shows_compression
 from converters.convert import float_network
 from converters.job import FloatNetwork
 from edgenet.artifact import stem
@@ -50,9 +50,12 @@ def narrowed(weights: Weights, compression: Compression) -> Weights:
 
 
 def compression_record(network: FloatNetwork, content: bytes) -> CompressionRecord | None:
-    """Return what was asked for and what a .tflite file's weights show of it; None where nothing was asked for."""
+    """Return what was asked for and what a .tflite file's weights show of it.
+
+    A network that was trained so shows it without having been asked. None where there is nothing to be seen.
+    """
     asked = network.compression
-    if not asked:
+    if not (asked or network.weights.widths or shows_compression(network.content)):
         return None
     return CompressionRecord(
         prune=asked.pruning.spelled if asked.pruning else "",

@@ -37,6 +37,8 @@ Weights = NDArray[np.float32]
 
 LEFT_ALONE = "the first convolution and depthwise ones are left alone: few weights, each of which a whole channel needs"
 MOST_ROUNDS = 100  # of k-means; a layer settles in ten to forty
+# By these a float layer shows that it was compressed; of different values, the first weights are enough.
+SHOWN_ZEROS, FEW_VALUES, LOOKED_AT = 0.1, 256, 4096
 _TYPES = {Type.FLOAT32: np.float32, Type.FLOAT16: np.float16, Type.INT8: np.int8}
 _END = "/weight"  # of the tensor's name; what is before is the layer's
 
@@ -90,6 +92,16 @@ def layer_facts(content: bytes) -> tuple[LayerFacts, ...]:
         )
         for row in _layers(flatbuffer.read(content))
     )
+
+
+def shows_compression(content: bytes) -> bool:
+    """Tell whether a float graph was pruned or clustered, by its weights: training alone leaves no such layer."""
+    return any(row.is_compressed and _is_unusual(row.values) for row in _layers(flatbuffer.read(content)))
+
+
+def _is_unusual(values: NDArray[Any]) -> bool:
+    seen = values.ravel()[:LOOKED_AT]
+    return bool(np.mean(values == 0) >= SHOWN_ZEROS or len(np.unique(seen)) <= min(FEW_VALUES, seen.size // 8))
 
 
 @dataclass(frozen=True)
