@@ -12,13 +12,15 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bootstrap import interval, quantile, resampled_quantiles, resampling, small_number_factor
-from converters.compress.weights import LayerFacts, layer_facts
+from converters.compress.sparse_inference import sparse_refusals
+from converters.compress.weights import SHOWN_ZEROS, LayerFacts, layer_facts
 from converters.runtime import load_runner
 from edgenet.agreement import Accuracy
 from edgenet.artifact import Artifact
@@ -75,6 +77,7 @@ class Compressed:
     speed: Speed
     layers: tuple[LayerFacts, ...]  # as the file holds them; () for an .onnx file
     accuracy: Accuracy | None  # of the file against its float network on labelled photos
+    sparse_refusals: tuple[str, ...]  # why XNNPACK does not skip the zeros there are
 
     @property
     def zero_share(self) -> float:
@@ -90,7 +93,10 @@ def measure(
     side = artifact.manifest.side_px
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     layers = () if artifact.manifest.onnx else layer_facts(own)
-    return Compressed(artifact, compared_with, sizes(own), sizes(other), speed(own, other, pixels), layers, accuracy)
+    zeros = any(row.is_compressed and row.zero_share >= SHOWN_ZEROS for row in layers)
+    refusals = sparse_refusals(own, processor_flags()) if zeros else ()
+    measured = speed(own, other, pixels)
+    return Compressed(artifact, compared_with, sizes(own), sizes(other), measured, layers, accuracy, refusals)
 
 
 def sizes(content: bytes) -> Sizes:
@@ -131,6 +137,13 @@ def _block(
     return np.asarray(seconds[0]), np.asarray(seconds[1])
 
 
+def processor_flags() -> frozenset[str]:
+    """Return what this processor can do, as Linux spells it; nothing where it does not tell."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return frozenset(word for line in lines if line.startswith("flags") for word in line.partition(":")[2].split())
+
+
 def document(rows: Sequence[Compressed]) -> list[dict[str, object]]:
     """Return the report for --json."""
     return [
@@ -141,6 +154,7 @@ def document(rows: Sequence[Compressed]) -> list[dict[str, object]]:
             "compared_size": vars(row.compared_sizes),
             "latency": {**vars(row.speed), "verdict": row.speed.verdict},
             "zero_share": row.zero_share,
+            "sparse_inference_refused": row.sparse_refusals,
             "layers": [{**vars(layer), "zero_share": layer.zero_share} for layer in row.layers],
             "top1": row.accuracy.test_top1.fraction if row.accuracy else None,
             "top1_float": row.accuracy.reference_top1.fraction if row.accuracy else None,

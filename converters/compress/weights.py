@@ -4,8 +4,9 @@ Neither needs data: what a layer reads is known from the batch norms before it (
 
 - Pruning takes the share of each output's weights that count least, by their magnitude times the deviation of what
   they read (Sun et al., arXiv 2306.11695, section 3, there with measured norms).
-- Clustering is k-means over a layer's weights from centres at even distances (Han et al., arXiv 1510.00149, section
-  3.2: of three ways to begin, the one that keeps large weights best).
+- Clustering is k-means over a layer's weights (Han et al., arXiv 1510.00149, section 3.2), from centres that begin
+  with as many weights each. Even distances, which that paper prefers, leave large weights less error but need
+  training afterwards: without any, 16 clusters keep 82 % of lite0's answers from there, and 87.5 % from here.
 - What either does to the mean of an output is taken off its bias (arXiv 1906.04721, section 4.2). Without that, half
   of lite0's weights gone leave nothing of its answers; with it, about six in ten are kept.
 
@@ -36,7 +37,7 @@ Op, Type = schema.BuiltinOperator, schema.TensorType
 Weights = NDArray[np.float32]
 
 LEFT_ALONE = "the first convolution and depthwise ones are left alone: few weights, each of which a whole channel needs"
-MOST_ROUNDS = 100  # of k-means; a layer settles in ten to forty
+MOST_ROUNDS = 300  # of k-means
 # By these a float layer shows that it was compressed; of different values, the first weights are enough.
 SHOWN_ZEROS, FEW_VALUES, LOOKED_AT = 0.1, 256, 4096
 _TYPES = {Type.FLOAT32: np.float32, Type.FLOAT16: np.float16, Type.INT8: np.int8}
@@ -169,19 +170,20 @@ def _without_least(rows: Weights, worth: Array, count: int) -> Weights:
 
 
 def cluster(values: Weights, count: int) -> Weights:
-    """Return weights that are `count` different values at most; zeros stay zero, and are one of them."""
-    ordered = np.sort(values[values != 0].astype(np.float64))
-    count -= bool(len(ordered) < values.size)
+    """Return weights that are `count` different values at most; zeros of pruned ones stay, and are one of them."""
+    is_kept = values == 0 if np.mean(values == 0) >= SHOWN_ZEROS else np.zeros(values.shape, bool)
+    ordered = np.sort(values[~is_kept].astype(np.float64))
+    count -= bool(is_kept.any())
     if len(np.unique(ordered)) <= count:
         return values
     centres = _settled(ordered, count).astype(np.float32)
     nearest = np.searchsorted((centres[1:] + centres[:-1]) / 2, values)
-    return np.where(values == 0, np.float32(0), centres[nearest])
+    return np.where(is_kept, np.float32(0), centres[nearest])
 
 
 def _settled(ordered: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Return the centres [count], ascending, at which k-means over ascending values comes to rest."""
-    centres = np.linspace(ordered[0], ordered[-1], count)
+    centres = np.quantile(ordered, (np.arange(count) + 0.5) / count)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     for _ in range(MOST_ROUNDS):
         edges = np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)

@@ -113,6 +113,17 @@ def show_compression(rows: Sequence[Compressed]) -> None:
     show()
     kept = [index for index in range(len(COLUMNS)) if rows[0].accuracy or index not in (6, 7)]
     show_table([COLUMNS[index] for index in kept], [[_cells(row)[index] for index in kept] for row in rows])
+    _show_refusals(rows)
+
+
+def _show_refusals(rows: Sequence[Compressed]) -> None:
+    """Tell once for each set of reasons why zeros are not skipped."""
+    reasons: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        if row.sparse_refusals:
+            reasons.setdefault(row.sparse_refusals, []).append(row.artifact.path.name)
+    for refusals, names in reasons.items():
+        show(f"XNNPACK does not skip the zeros of {', '.join(names)}: {'; '.join(refusals)}")
 
 
 def _cells(row: Compressed) -> list[str]:
