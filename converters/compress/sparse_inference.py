@@ -31,7 +31,8 @@ def sparse_refusals(content: bytes, processor: frozenset[str]) -> tuple[str, ...
     model = flatbuffer.read(content)
     graph = model.subgraphs[0]
     layers = [row for row in graph.operators if op_code(model, row) in (Op.CONV_2D, Op.DEPTHWISE_CONV_2D)]
-    if any(graph.tensors[row.inputs[0]].type != schema.TensorType.FLOAT32 for row in layers):
+    read = [graph.tensors[tensor] for row in layers for tensor in row.inputs[:2]]
+    if any(tensor.type != schema.TensorType.FLOAT32 for tensor in read):
         return ("sparse kernels are for float32 alone",)
     found = [AVX] if "avx" in processor else []
     share = _pointwise_zeros(content, {_weight_name(model, row) for row in layers if _is_pointwise(model, row)})
