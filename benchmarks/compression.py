@@ -8,7 +8,6 @@ packs the file. So both are measured, and where no speed-up is shown, that is wh
 from __future__ import annotations
 
 import gzip
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from backports import zstd
 from numpy.typing import NDArray
 
 from benchmarks.bootstrap import interval, quantile, resampled_quantiles, resampling, small_number_factor
@@ -24,11 +24,6 @@ from converters.compress.weights import SHOWN_ZEROS, LayerFacts, layer_facts
 from converters.runtime import load_runner
 from edgenet.agreement import Accuracy
 from edgenet.artifact import Artifact
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 Compared = Literal["the same network uncompressed", "the full variant with seeded random weights"]
 GZIP_LEVEL, ZSTD_LEVEL = 9, 12
@@ -93,8 +88,8 @@ def measure(
     side = artifact.manifest.side_px
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     layers = () if artifact.manifest.onnx else layer_facts(own)
-    zeros = any(row.is_compressed and row.zero_share >= SHOWN_ZEROS for row in layers)
-    refusals = sparse_refusals(own, processor_flags()) if zeros else ()
+    zeros = sum(row.zeros for row in layers) >= SHOWN_ZEROS * sum(row.weights for row in layers)
+    refusals = sparse_refusals(own, processor_flags()) if layers and zeros else ()
     measured = speed(own, other, pixels)
     return Compressed(artifact, compared_with, sizes(own), sizes(other), measured, layers, accuracy, refusals)
 

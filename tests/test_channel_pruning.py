@@ -76,7 +76,7 @@ def test_the_budget_is_met_and_hardly_undercut(name: str, share: float) -> None:
     weights = random_weights(VARIANTS[name])
     narrow = prune_channels(weights, share).architecture()
     before, left = count(weights.architecture()).macs, count(narrow).macs
-    assert 0.98 * (1 - share) < left / before <= 1 - share
+    assert 0.95 * (1 - share) < left / before <= 1 - share
     assert all(group.channels % STEP == 0 for group in groups(narrow) if group.channels < _own(weights, group.name))
 
 

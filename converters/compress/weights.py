@@ -17,6 +17,7 @@ that all of a channel goes through.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -107,6 +108,8 @@ def _is_unusual(values: NDArray[Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Layer:
+    """One layer; of weights that are stored sparse the values come first and the zeros behind, wherever they belong."""
+
     name: str
     buffer: Any
     bias: Any  # its buffer
@@ -128,7 +131,8 @@ def _layers(model: Model) -> Iterator[_Layer]:
         row = graph.tensors[tensor]
         if row.type in _TYPES and is_constant(model, tensor):
             buffer = model.buffers[row.buffer]
-            values = np.frombuffer(bytes(buffer.data), dtype=_TYPES[row.type]).reshape(row.shape)
+            values = np.frombuffer(bytes(buffer.data), dtype=_TYPES[row.type])
+            values = np.pad(values, (0, math.prod(row.shape) - values.size)).reshape(row.shape)
             name = text(graph.tensors[int(operator.inputs[1])].name).partition(_END)[0]
             bias = model.buffers[graph.tensors[int(operator.inputs[2])].buffer]
             yield _Layer(name, buffer, bias, values, not is_first and code != Op.DEPTHWISE_CONV_2D)
