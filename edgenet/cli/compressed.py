@@ -69,13 +69,15 @@ def _uncompressed(
     How long a file takes does not depend on the values of its weights.
     """
     from converters import conversion
+    from edgenet.weights.random import random_weights
 
     compared: Compared = "the same network uncompressed"
     plain = replace(request, compression=NOTHING, manifest=None, repair=None, recipe=None, samples=CALIBRATION_SAMPLES)
     plain = replace(plain, calib="builtin")
     if not artifact.manifest.to_compression():
         compared = "the full variant with seeded random weights"
-        plain = replace(plain, weights="random", model=None, num_classes=artifact.manifest.weights.num_classes)
+        full = random_weights(request.variant, num_classes=artifact.manifest.weights.num_classes)
+        plain = replace(plain, model=replace(full, preprocessing=artifact.manifest.to_preprocessing()))
     written = conversion.run(plain, folder, False, (), silent, lambda text: None)
     return {(row.manifest.precision, row.path.suffix): row for row in written}, compared
 

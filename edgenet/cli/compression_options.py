@@ -34,6 +34,8 @@ def chosen_compression(
     compression = parse_compression(prune, cluster)
     if data is not None and not verified:
         raise InputError("--data measures what --no-verify leaves out", mend="drop one of them")
+    if data is not None and not data.is_dir():
+        raise InputError(f"there are no photos in {data}", allowed="a folder of photos", mend="check the path")
     if data is not None and not (compression or may_be_trained):
         raise InputError(
             "--data tells what pruning and clustering cost",
