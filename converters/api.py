@@ -14,6 +14,7 @@ from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe, read_recipe
 from converters.verification import Verified
 from edgenet.artifact import Artifact
+from edgenet.compression import parse_compression
 from edgenet.errors import InputError
 from edgenet.named_variant import named_variant
 from edgenet.precision import IoType, Precision, parse_io, parse_precisions
@@ -41,6 +42,8 @@ def convert(
     onnx: OnnxOptions | None = None,
     repair: Gate | None = None,
     recipe: AnyPath | None = None,
+    prune: str = "",
+    clusters: int = 0,
     out: AnyPath = ".",
     verify: bool = True,
     report: Report = silent,
@@ -49,7 +52,7 @@ def convert(
 
     `source` is a model that was fine-tuned elsewhere (.keras, .h5, .onnx, SavedModel); then `variant` may be left out.
     `repair` climbs the ladder for the w8a8 file to its gate; whether it got there stands in the manifest. `recipe` is
-    the .toml file of one.
+    the .toml file of one. `prune` and `clusters` make the network smaller first, as `--prune` and `--cluster` do.
     Raise InputError for what cannot be accepted, MissingError for weights that cannot be had, GateFailed if a file does
     not compute its network. What the command line would warn of goes to stderr.
     """
@@ -59,6 +62,7 @@ def convert(
     request = conversion.Request(
         model.variant if model else named_variant(variant), formats, weights, calib, samples, seed, num_classes,
         preprocessing, files=files, model=model, repair=repair, recipe=_recipe(recipe),
+        compression=parse_compression(prune, clusters),
     )  # fmt: skip
     return conversion.run(request, Path(out), verify, ("edgenet.convert",), report, _say)
 
