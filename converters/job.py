@@ -15,9 +15,18 @@ from converters.onnx_file.options import TFLITE_ONLY, FileChoice
 from converters.ranges import Range
 from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe
-from edgenet.manifest import CompilerTarget, WeightsRecord
+from edgenet.manifest import CompilerTarget, LearnedRangesRecord, WeightsRecord
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class LearnedSteps:
+    """The ranges of all activations by name, and the scales [O] of each layer's weights by the name of its output."""
+
+    ranges: dict[str, Range]
+    weight_scales: dict[str, NDArray[np.float64]]
+    record: LearnedRangesRecord
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class FloatNetwork:
     weights: WeightsRecord
     preprocessing: Preprocessing
     network_error: float | None
+    learned: LearnedSteps | None = None  # what quantization-aware training chose for w8a8
 
 
 @dataclass(frozen=True)

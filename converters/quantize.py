@@ -19,6 +19,7 @@ from converters.compensate import correct_biases, every_layer, keep_kernel_sums
 from converters.dead_channels import widen_tiny_scales
 from converters.edit import text
 from converters.flatbuffer import Model
+from converters.learned_weights import set_weight_scales
 from converters.op_versions import set_op_versions
 from converters.patterns import op_code
 from converters.quantized_layers import WEIGHTED
@@ -48,12 +49,14 @@ def quantize_model(
     *,
     keep_sums: Callable[[str], bool] = every_layer,
     bias_correction: bool = True,
+    weight_scales: dict[str, NDArray[np.float64]] | None = None,
 ) -> Model:
     """Return the model of a float .tflite file in another precision; `data` serves w8a8 and w8a16 alone.
 
     A caller who has parsed `content` already gives it as `original` too, which stays as it is. Both remedies of
     `compensate.py` are taken: `keep_sums` tells by the name of its output whether a layer gets the first one,
-    `bias_correction` turns the second one off.
+    `bias_correction` turns the second one off. Neither is taken where training chose `weight_scales` [O] by the names of
+    layers' outputs: it has made up for the rounding of each weight to the nearest step, and would be undone.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.
@@ -76,7 +79,10 @@ def quantize_model(
             f"cannot quantize the model to {precision}: {error}", mend="edgenet info FILE lists its ops"
         ) from error
     model, original = flatbuffer.read(bytes(result.quantized_model)), original or flatbuffer.read(content)
-    if precision != "fp16":
+    if weight_scales is not None:
+        set_weight_scales(model, original, weight_scales)
+        widen_tiny_scales(model, original)
+    elif precision != "fp16":
         widen_tiny_scales(model, original)
         keep_kernel_sums(model, original, keep_sums)
         if bias_correction:

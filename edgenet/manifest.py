@@ -98,6 +98,15 @@ class CalibrationRecord(Record):
     ranges: dict[str, RangeRecord]
 
 
+class LearnedRangesRecord(Record):
+    """Ranges that quantization-aware training learned: nothing was calibrated."""
+
+    origin: str  # the training
+    sha256: str  # of the file of its run that holds them
+    one_scale: tuple[str, ...]  # layers whose channels share the scale of their weights before batch norms are folded
+    ranges: dict[str, RangeRecord]
+
+
 class VerificationRecord(Record):
     """The written file against the float network, on images that calibration did not see."""
 
@@ -183,6 +192,7 @@ class Manifest(Record):
     # The float32 graph against the tf_keras network, max abs logit error / max abs logit; None: there is no network.
     network_error: float | None
     calibration: CalibrationRecord | None
+    learned_ranges: LearnedRangesRecord | None = None  # instead of a calibration
     verification: VerificationRecord | None
     golden: FileName  # file name of the golden inputs and outputs
     onnx: OnnxRecord | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,32 +38,47 @@ Seed = Annotated[
 Strategy = Annotated[
     str, typer.Option("--strategy", metavar="S", help="single, mirrored (all GPUs here), multiworker (TF_CONFIG).")
 ]
+Prune = Annotated[
+    str, typer.Option("--prune", metavar="P", help="0.5: learn with that share of zeros; 2:4: two of every four.")
+]
+Cluster = Annotated[
+    int,
+    typer.Option(
+        "--cluster", parser=whole_number("--cluster", 3, 256), metavar="N", help="Learn with N distinct weights a layer."
+    ),
+]
+Qat = Annotated[bool, typer.Option("--qat", help="Quantization-aware: learn in the 8-bit steps of convert --int8.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, exactly where it stopped.")]
 
 
 def command(
     variant: VariantFlag = "", data: Data = None, out: Out = None, recipe: RecipeFlag = None, weights: WeightsFlag = "",
-    side: Side = None, seed: Seed = 0, strategy: Strategy = "single", resume: Resume = False, as_json: Json = False,
+    side: Side = None, seed: Seed = 0, strategy: Strategy = "single", prune: Prune = "", cluster: Cluster = 0, qat: Qat = False,
+    resume: Resume = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a variant on your own classes, and leave a folder that convert, verify and benchmark take.
 
     \b
     edgenet train --variant lite0 --data flowers --out run
     edgenet train --variant v2-b0 --data flowers --recipe mine.toml --side 160 --out run
+    edgenet train --variant lite0 --data flowers --weights run --qat --out run-qat
+    edgenet train --variant lite0 --data flowers --weights run --prune 0.5 --cluster 16 --qat --out run-small
     edgenet train --resume --out run
     edgenet convert --from run --int8 --calib flowers --out files
     """
     from edgenet.training import train
+    from edgenet.training.recipe import with_compression
 
     if out is None:
         raise InputError("no folder for the run was given", allowed="--out RUN", mend="add it")
     words = ("edgenet", *sys.argv[1:])
     with StepProgress() as report:
         if resume:
-            _refuse_beside_resume(variant, recipe, weights, side, seed)
+            _refuse_beside_resume(variant, recipe, weights, side, seed, prune, cluster, qat)
             trained = train.resume(out, data, strategy, words, report, say_line)
         else:
             request = _request(variant, data, out, recipe, weights, side, seed, strategy)
+            request = replace(request, recipe=with_compression(request.recipe, prune, cluster, qat))
             trained = train.train(request, words, report, say_line)
     if trained is not None:
         _show(trained, as_json)

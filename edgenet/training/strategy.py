@@ -95,15 +95,18 @@ def total(devices: Devices, value: Any) -> Any:
     return summed.numpy() / (devices.replicas // devices.workers)  # each replica of a worker brought the same
 
 
-def set_precision() -> str:
-    """Choose the arithmetic of the layers, bfloat16 where a GPU has fast units for it; return its name."""
+def set_precision(*, exact: bool = False) -> str:
+    """Choose the arithmetic of the layers, bfloat16 where a GPU has fast units for it and `exact` is not asked for.
+
+    Return its name.
+    """
     import tensorflow as tf
     import tf_keras
 
     gpus = tf.config.list_physical_devices("GPU")
     capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
     # Compute capability 8.0 brought bfloat16, whose range needs no loss scaling. CPUs only emulate it.
-    name = "mixed_bfloat16" if gpus and min(capabilities) >= (8, 0) else "float32"
+    name = "mixed_bfloat16" if gpus and min(capabilities) >= (8, 0) and not exact else "float32"
     tf_keras.mixed_precision.set_global_policy(name)
     if not gpus:
         # The same sums in the same order each time: a resumed run is the same run to the last bit.

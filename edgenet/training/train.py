@@ -10,6 +10,7 @@ from edgenet.atomic import make_folder, write_files
 from edgenet.errors import InputError
 from edgenet.native_noise import quiet_native_stderr
 from edgenet.progress import Report
+from edgenet.training.plan import refuse_too_short
 from edgenet.training.scan import scan
 from edgenet.training.session import Say, Session
 from edgenet.training.setup import Request, first_weights, refuse_used, request_of_run, setup_record, with_head
@@ -34,6 +35,7 @@ class Trained:
 def train(request: Request, command: tuple[str, ...], report: Report, say: Say) -> Trained | None:
     """Train from the start; raise InputError for data or a folder that cannot be used, GateFailed for a loss of NaN."""
     refuse_used(request.out)
+    refuse_too_short(request.recipe)
     return _train(request, "", command, report, say)
 
 
@@ -52,7 +54,8 @@ def _train(request: Request, resumed: str, command: tuple[str, ...], report: Rep
         from edgenet.training.strategy import open_devices, set_precision
 
         devices = open_devices(request.strategy, request.recipe.schedule.batch_size)
-        precision = set_precision()
+        # Masks and steps are exact: they are not to be blurred by 8-bit mantissas.
+        precision = set_precision(exact=bool(request.recipe.compress.techniques))
     began_from = first_weights(request, say)
     if resumed and began_from.sha256 != resumed:
         raise InputError(f"{began_from.origin} is not what the run began from (sha256 differs)", mend="bring it back")
