@@ -25,4 +25,3 @@ def set_weight_scales(model: Model, original: Model, scales: dict[str, NDArray[n
         layer.bias.quantization.scale = bias_scales.astype(np.float32)
         layer.store_weight(np.clip(np.round(layer.original / layer.weight_scales), -LARGEST_STEP, LARGEST_STEP))
         layer.store_bias(np.round(layer.original_bias / layer.bias_scales))
-

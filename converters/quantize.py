@@ -55,8 +55,8 @@ def quantize_model(
 
     A caller who has parsed `content` already gives it as `original` too, which stays as it is. Both remedies of
     `compensate.py` are taken: `keep_sums` tells by the name of its output whether a layer gets the first one,
-    `bias_correction` turns the second one off. Neither is taken where training chose `weight_scales` [O] by the names of
-    layers' outputs: it has made up for the rounding of each weight to the nearest step, and would be undone.
+    `bias_correction` turns the second one off. Neither is taken where training chose `weight_scales` [O] by the names
+    of layers' outputs: the network has learned with each weight at its nearest step, and that would be undone.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.

@@ -1,7 +1,7 @@
 """The manifest: the evidence that lies beside each artifact, as a strict JSON document."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -205,6 +205,10 @@ class Manifest(Record):
     def to_preprocessing(self) -> Preprocessing:
         """Return the preprocessing record that calibration, verify and the app use."""
         return self.preprocessing.to_preprocessing()
+
+
+# What is left out where a manifest is shown: the range of each tensor would bury everything else.
+EACH_RANGE: dict[str, Any] = {"calibration": {"ranges"}, "learned_ranges": {"ranges"}}
 
 
 class SourceManifest(BaseModel):

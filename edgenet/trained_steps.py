@@ -21,7 +21,7 @@ def weight_scales(weight: NDArray[np.float32], *, one_scale: bool = False) -> ND
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     if one_scale:
         largest[:] = largest.max()
-    return largest / LARGEST_STEP
+    return np.asarray(largest / LARGEST_STEP)
 
 
 def folded_scales(

@@ -19,6 +19,7 @@ from edgenet.variants import parse_variant
 if TYPE_CHECKING:
     from edgenet.training.setup import Request
     from edgenet.training.train import Trained
+    from edgenet.weights.compressed import CompressRecord
 
 VariantFlag = Annotated[str, typer.Option("--variant", metavar="NAME", help="b0, lite0, v2-s, ...; see edgenet list.")]
 Data = Annotated[
@@ -42,9 +43,12 @@ Prune = Annotated[
     str, typer.Option("--prune", metavar="P", help="0.5: learn with that share of zeros; 2:4: two of every four.")
 ]
 Cluster = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--cluster", parser=whole_number("--cluster", 3, 256), metavar="N", help="Learn with N distinct weights a layer."
+        "--cluster",
+        parser=whole_number("--cluster", 3, 256),
+        metavar="N",
+        help="Learn N distinct weights a layer.",
     ),
 ]
 Qat = Annotated[bool, typer.Option("--qat", help="Quantization-aware: learn in the 8-bit steps of convert --int8.")]
@@ -53,8 +57,8 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 
 def command(
     variant: VariantFlag = "", data: Data = None, out: Out = None, recipe: RecipeFlag = None, weights: WeightsFlag = "",
-    side: Side = None, seed: Seed = 0, strategy: Strategy = "single", prune: Prune = "", cluster: Cluster = 0, qat: Qat = False,
-    resume: Resume = False, as_json: Json = False,
+    side: Side = None, seed: Seed = 0, strategy: Strategy = "single", prune: Prune = "", cluster: Cluster = None,
+    qat: Qat = False, resume: Resume = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a variant on your own classes, and leave a folder that convert, verify and benchmark take.
 
@@ -78,7 +82,7 @@ def command(
             trained = train.resume(out, data, strategy, words, report, say_line)
         else:
             request = _request(variant, data, out, recipe, weights, side, seed, strategy)
-            request = replace(request, recipe=with_compression(request.recipe, prune, cluster, qat))
+            request = replace(request, recipe=with_compression(request.recipe, prune, cluster or 0, qat))
             trained = train.train(request, words, report, say_line)
     if trained is not None:
         _show(trained, as_json)
@@ -119,6 +123,17 @@ def _show(trained: Trained, as_json: bool) -> None:
         show(
             f"{run.variant}, {len(run.labels)} classes: {share}, loss {run.val_loss:.3f}, after epoch {run.best_epoch}"
         )
+        if run.compress:
+            show(_compressed(run.compress))
         show(f"{trained.artifact.path}: the same network, {trained.artifact.manifest.network_error:.1e} apart")
         show(f"{trained.out / 'training.html'}: curves and confusion matrix")
-    next_command(f"edgenet convert --from {trained.out} --int8 --calib PHOTOS --out {trained.out}-int8")
+    images = "" if run.compress and run.compress.qat else " --calib PHOTOS"  # ranges that were learned need none
+    next_command(f"edgenet convert --from {trained.out} --int8{images} --out {trained.out}-int8")
+
+
+def _compressed(record: CompressRecord) -> str:
+    rows = record.kernels.values()
+    parts = [f"{100 * record.sparsity:.1f} % zeros in {len(rows)} kernels"] if record.prune else []
+    parts += [f"at most {max(row.distinct for row in rows)} distinct weights a kernel"] if record.cluster else []
+    parts += ["8-bit steps learned: the figures above are those of the rounded network"] if record.qat else []
+    return "; ".join(parts)

@@ -144,9 +144,7 @@ def _rounded(session: Session) -> tf_keras.Model:
 
     weights, clustered = session.weights, session.recipe.compress.cluster > 0
     with float32_layers():
-        return rounded_network(
-            session.architecture(), weights.preprocessing, weights.convention, clustered=clustered
-        )
+        return rounded_network(session.architecture(), weights.preprocessing, weights.convention, clustered=clustered)
 
 
 def one_scale_layers(session: Session) -> list[str]:

@@ -48,7 +48,7 @@ class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no 
         mixing: Mixing,
         draws: Draws,
         average: WeightAverage,
-        compression: Compression | None,
+        compression: Compression | None = None,
     ) -> None:
         """Give the network what a training step needs beside the optimizer."""
         self._compression = compression

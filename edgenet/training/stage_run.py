@@ -46,9 +46,7 @@ class StageRun:
         rows = recipe.schedule.batch_size // session.devices.replicas
         draws = Draws(session.seed, session.devices.replicas, rows)
         self.compression = make_compression(session, self.stage, draws, self._data.steps)
-        self.model = make_network(
-            architecture, session.weights.convention, recipe, self.stage, draws, self.compression
-        )
+        self.model = make_network(architecture, session.weights.convention, recipe, self.stage, draws, self.compression)
         self.average = WeightAverage(self._weights, recipe.schedule.average_decay)
         weights = class_weights(session.split.counts, recipe.schedule.class_weights)
         mixing = stage_mixing(recipe, self.stage)
@@ -158,7 +156,6 @@ class StageRun:
             callbacks=[*self._after_step, watch, EpochEnd(watch, finish)],
         )
         return watch
-
 
     @property
     def _after_step(self) -> list[AfterStep]:

@@ -13,7 +13,15 @@ from edgenet.progress import Report
 from edgenet.training.plan import refuse_too_short
 from edgenet.training.scan import scan
 from edgenet.training.session import Say, Session
-from edgenet.training.setup import Request, first_weights, refuse_used, request_of_run, setup_record, with_head
+from edgenet.training.setup import (
+    Request,
+    first_weights,
+    lost_compression,
+    refuse_used,
+    request_of_run,
+    setup_record,
+    with_head,
+)
 from edgenet.training.sources import open_examples
 from edgenet.training.split import SPLIT_NAME, Split, check_same, make_split, pack_rows
 from edgenet.training.state import CHECKPOINT_NAME, Arrays, ProgressRecord, read_state
@@ -60,6 +68,8 @@ def _train(request: Request, resumed: str, command: tuple[str, ...], report: Rep
     if resumed and began_from.sha256 != resumed:
         raise InputError(f"{began_from.origin} is not what the run began from (sha256 differs)", mend="bring it back")
     weights = with_head(began_from, split.labels, request.seed)
+    for note in lost_compression(request):
+        say(f"note: {note}")
     say(f"weights: {began_from.source}, {began_from.origin}; {weights.preprocessing.side_px} px, layers in {precision}")
     session = Session(weights, request.recipe, split, request.seed, devices, request.out, report, say)
     if resumed:

@@ -37,9 +37,7 @@ def counted(layers: Sequence[Layer], tensors: Mapping[str, NDArray[np.float32]])
 
 
 def _counted(weight: NDArray[np.float32]) -> KernelRecord:
-    return KernelRecord(
-        weights=weight.size, sparsity=float((weight == 0).mean()), distinct=int(len(np.unique(weight)))
-    )
+    return KernelRecord(weights=weight.size, sparsity=float((weight == 0).mean()), distinct=len(np.unique(weight)))
 
 
 def total_sparsity(kernels: Mapping[str, KernelRecord]) -> float:

@@ -78,7 +78,7 @@ class Compression:
     @property
     def centroids(self) -> list[Any]:
         """Return the variables that the optimizer changes beside the network's."""
-        return [rules.clusters.cluster_centroids for rules in self._rules.clustered if rules.clusters]
+        return [rules.clusters.cluster_centroids for rules in self._rules.clustered]
 
     @property
     def centroid_layers(self) -> list[str]:

@@ -12,7 +12,6 @@ from edgenet.training.compress.library import tfmot
 from edgenet.training.draws import Draws
 
 Tensor = Any
-Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 RANGE_MEMORY = 0.99  # of a range's moving average; it begins with the extremes of the first batch
 TINY = 1e-6  # a tensor that is always 0 needs some scale
 SIGMOID_HIGH = 255 / 256  # TFLite's 8-bit specification: LOGISTIC has scale 1/256, zero point -128
@@ -50,7 +49,7 @@ class KernelRules:
     attribute: str  # of the Keras layer
     kernel: Any = None  # the trained variable, known when the layer is built
     mask: Any = None
-    clusters: SortedClustering | None = None
+    clusters: Any = None  # SortedClustering
     rounded: bool = False
     one_scale: bool = False
     input_std: tuple[float, ...] = ()  # of a stem that divides its input channels in the file
@@ -61,7 +60,7 @@ class KernelRules:
         return self.rounded or self.mask is not None or self.clusters is not None
 
 
-class KernelQuantizer(Quantizer):  # type: ignore[misc]  # the library has no types
+class KernelQuantizer(tfmot.quantization.keras.quantizers.Quantizer):  # type: ignore[misc]  # the library has no types
     """Mask, cluster and round a kernel, gradients passing through the last two."""
 
     def __init__(self, rules: KernelRules) -> None:
@@ -97,7 +96,7 @@ def _rounded(kernel: Tensor, rules: KernelRules) -> Tensor:
     return tf.grad_pass_through(lambda values: tf.round(values / scale) * scale)(kernel) * divisor
 
 
-class ActivationQuantizer(Quantizer):  # type: ignore[misc]  # the library has no types
+class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):  # type: ignore[misc]  # the library has no types
     """Round a tensor to the 256 steps of a range that follows the extremes of the batches, within limits."""
 
     def __init__(self, tensor: str, low: float, high: float, first_step: int, draws: Draws | None) -> None:
@@ -146,4 +145,3 @@ def rounded_swish(values: Tensor) -> Tensor:
 def clustering(count: int, name: str) -> SortedClustering:
     """Return clusters around `count` centroids that are trained, to be made under the training's strategy."""
     return SortedClustering(tf.Variable(tf.zeros(count), trainable=True, name=name, dtype=tf.float32))
-

@@ -60,9 +60,7 @@ def make_rules(
     )
 
 
-def _kernel_rules(
-    layer: Layer, recipe: CompressRecipe, techniques: tuple[Technique, ...], chosen: bool
-) -> KernelRules:
+def _kernel_rules(layer: Layer, recipe: CompressRecipe, techniques: tuple[Technique, ...], chosen: bool) -> KernelRules:
     masked, clustered = (chosen and name in techniques for name in ("prune", "cluster"))
     return KernelRules(
         layer.name,

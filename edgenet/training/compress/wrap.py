@@ -1,8 +1,8 @@
 """Wrap the layers of a network so that they compute with compressed kernels and rounded outputs.
 
-tensorflow-model-optimization's `quantize_model` knows no Multiply (squeeze-and-excite), no swish, and no depthwise kernel
-with a scale for each channel; its wrapper takes a `QuantizeConfig`, and this one says for every layer what the 8-bit
-file will do.
+tensorflow-model-optimization's `quantize_model` knows no Multiply (squeeze-and-excite), no swish, and no depthwise
+kernel with a scale for each channel. Its wrapper takes a `QuantizeConfig`, and this one says for every layer what the
+8-bit file will do.
 """
 
 from __future__ import annotations
