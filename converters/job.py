@@ -18,14 +18,15 @@ from converters.repair.recipe import Recipe
 from edgenet.manifest import CompilerTarget, LearnedRangesRecord, WeightsRecord
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
+from edgenet.trained_steps import TrainedWeight
 
 
 @dataclass(frozen=True)
 class LearnedSteps:
-    """The ranges of all activations by name, and the scales [O] of each layer's weights by the name of its output."""
+    """The ranges of all activations by name, and each layer's weight by the name of its output."""
 
     ranges: dict[str, Range]
-    weight_scales: dict[str, NDArray[np.float64]]
+    weights: dict[str, TrainedWeight]
     record: LearnedRangesRecord
 
 

@@ -12,7 +12,7 @@ from converters.ranges import SIGMOID_RANGE, Range
 from edgenet.errors import InputError
 from edgenet.layers import Architecture
 from edgenet.manifest import LearnedRangesRecord, RangeRecord
-from edgenet.trained_steps import folded_scales
+from edgenet.trained_steps import trained_weight
 from edgenet.weights.record import LearnedRanges, Weights
 
 
@@ -31,8 +31,8 @@ def learned_steps(
     sigmoids = {text(model.subgraphs[0].tensors[tensor].name): SIGMOID_RANGE for tensor in find_sigmoids(model)}
     ranges = {name: Range(low, high) for name, (low, high) in learned.ranges.items()}
     std = weights.preprocessing.std if entry.folding == "subtracted" else ()
-    scales = {
-        OUTPUT_NAME if layer == architecture.classifier else layer.name: folded_scales(
+    trained = {
+        OUTPUT_NAME if layer == architecture.classifier else layer.name: trained_weight(
             layer,
             weights,
             one_scale=layer.name in learned.one_scale,
@@ -40,7 +40,7 @@ def learned_steps(
         )
         for layer in architecture.layers
     }
-    return LearnedSteps(ranges | sigmoids | exact, scales, _record(learned, weights.origin))
+    return LearnedSteps(ranges | sigmoids | exact, trained, _record(learned, weights.origin))
 
 
 def _refuse_others(model: Model, exact: dict[str, Range], learned: LearnedRanges, origin: str) -> None:

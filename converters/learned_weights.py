@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-from numpy.typing import NDArray
 
 from converters.flatbuffer import Model
-from converters.quantized_layers import layers
-from edgenet.trained_steps import LARGEST_STEP
+from converters.quantized_layers import Op, layers
+from edgenet.trained_steps import TrainedWeight
+
+# From PyTorch's axes to the file's: [O, I, kH, kW] -> [O, kH, kW, I], depthwise [C, 1, kH, kW] -> [1, kH, kW, C].
+_ORDERS = {Op.CONV_2D: (0, 2, 3, 1), Op.DEPTHWISE_CONV_2D: (1, 2, 3, 0), Op.FULLY_CONNECTED: (0, 1)}
 
 
-def set_weight_scales(model: Model, original: Model, scales: dict[str, NDArray[np.float64]]) -> None:
-    """Round the weights of each layer of `model` to the nearest steps of given scales [O], in place.
+def set_weights(model: Model, original: Model, trained: Mapping[str, TrainedWeight]) -> None:
+    """Replace the weights and scales of each layer of `model` by trained ones, by the name of its output, in place.
 
     A channel that folding made 0 keeps the scale that it has.
     """
     for layer in layers(model, original):
-        old = layer.weight_scales.reshape(-1)
-        wanted = scales[layer.output_name]
-        new = np.where(wanted > 0, wanted, old).astype(np.float32).astype(np.float64)
+        found, old = trained[layer.output_name], layer.weight_scales.reshape(-1)
+        new = np.where(found.scales > 0, found.scales, old).astype(np.float32)
         assert layer.bias is not None and layer.original_bias is not None  # every layer of a network has one
-        bias_scales = layer.bias_scales / old * new
-        layer.weight.quantization.scale = new.astype(np.float32)
-        layer.bias.quantization.scale = bias_scales.astype(np.float32)
-        layer.store_weight(np.clip(np.round(layer.original / layer.weight_scales), -LARGEST_STEP, LARGEST_STEP))
+        layer.bias.quantization.scale = (layer.bias_scales / old * new).astype(np.float32)
+        layer.weight.quantization.scale = new
+        layer.store_weight(found.steps.transpose(_ORDERS[layer.code]))
         layer.store_bias(np.round(layer.original_bias / layer.bias_scales))

@@ -67,14 +67,15 @@ def make(
 
 
 def _as_learned(network: FloatNetwork, learned: LearnedSteps, job: Job) -> Made:
-    if job.repair or job.recipe or job.files.onnx.weight_bits == 7:
+    seven_bits = "onnx" in job.files.formats and job.files.onnx.weight_bits == 7
+    if job.repair or job.recipe or seven_bits:
         what = "--repair" if job.repair else "--recipe" if job.recipe else "7-bit weights (--onnx-cpu x86-avx2)"
         raise InputError(
             f"{what} would undo the rounding that {network.weights.origin} was trained with",
             mend="leave it out, or convert a run that was trained without --qat",
         )
     data = ActivationData(learned.ranges, {})
-    model = quantize_model(network.integer_content, "w8a8", data, weight_scales=learned.weight_scales)
+    model = quantize_model(network.integer_content, "w8a8", data, trained=learned.weights)
     return Made(flatbuffer.write(model), network.integer_content, data, LEARNED)
 
 

@@ -1,4 +1,4 @@
-"""Whole trainings that compress: what is reached stands in the files, and a training that was cut off goes on exactly."""
+"""Whole trainings that compress: what is reached stands in the files, and one that was cut off goes on exactly."""
 
 from dataclasses import dataclass
 from pathlib import Path
