@@ -20,7 +20,7 @@ LARGEST_STEP = 127  # int8 weights are symmetric: -128 is not used
 
 @dataclass(frozen=True)
 class TrainedWeight:
-    """A folded weight as whole `steps` [O, ...] of `scales` [O], which are 0 where folding leaves nothing of a channel."""
+    """A folded weight as whole `steps` [O, ...] of `scales` [O], 0 where folding leaves nothing of a channel."""
 
     steps: NDArray[np.int8]
     scales: NDArray[np.float64]
@@ -48,4 +48,4 @@ def trained_weight(
     along = (-1, *[1] * (weight.ndim - 1))
     # In float32, like the training: in other arithmetic a weight between two steps could fall to the other side.
     steps = np.rint(weight / scales.reshape(along)) * np.sign(factors).reshape(along)
-    return TrainedWeight(steps.astype(np.int8), scales * np.abs(factors))
+    return TrainedWeight(steps.astype(np.int8), np.asarray(scales * np.abs(factors), np.float64))

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+from edgenet.training.recipe import Recipe
+from edgenet.weights.learned_ranges import RANGES_NAME
 from edgenet.weights.run_folder import read_run
 from tests.training.compressed_run import (
     both_logits,
@@ -54,34 +57,65 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_was_trained_stands_in_the_file(case: Case, data: Path, tmp_path: Path) -> None:
-    chosen = recipe(case.prune, case.cluster, case.qat)
-    run = train_tiny(case.family, data, tmp_path / "run", chosen)
-    with interrupt_after(8):  # in the middle of the last epoch, in which all is on
-        train_tiny(case.family, data, tmp_path / "cut", chosen)
-    resume_tiny(tmp_path / "cut")
-    assert not differing_arrays(run, tmp_path / "cut")
-    assert history_of(run) == history_of(tmp_path / "cut")
-
+    run = train_tiny(case.family, data, tmp_path / "run", recipe(case.prune, case.cluster, case.qat))
     record = read_run(run).compress
     assert record is not None
     artifact = int8_of(run, tmp_path / "int8")
     content = artifact.path.read_bytes()
     kernels = kernels_in(content, run)
     assert len(kernels) == len(record.kernels)
-    if case.prune == "0.5":
+    if case.prune:
         assert record.sparsity == pytest.approx(0.5, abs=0.01)
-        assert all((steps == 0).mean() >= 0.49 for steps in kernels.values())
+        assert all((steps == 0).mean() >= 0.48 for steps in kernels.values())
     if case.prune == "2:4":
         assert all(_at_most_two_of_four(steps) for steps in kernels.values())
-        assert record.sparsity == pytest.approx(0.5, abs=0.01)
     if case.cluster:
         assert max(row.distinct for row in record.kernels.values()) <= CLUSTERS
-        assert all(len(np.unique(np.abs(steps))) <= CLUSTERS for steps in kernels.values()) or not case.qat
+    if case.cluster and case.qat:  # a batch norm that turns a channel's sign turns that of its steps
+        assert all(len(np.unique(np.abs(steps))) <= CLUSTERS for steps in kernels.values())
     assert (artifact.manifest.learned_ranges is not None) == case.qat
     assert (artifact.manifest.calibration is None) == case.qat
     if case.qat:
         expected, got = both_logits(run, content, sorted(data.rglob("*.png")))
         assert (expected.argmax(axis=1) == got.argmax(axis=1)).mean() >= 0.98
+
+
+@dataclass(frozen=True)
+class Cut:
+    family: str
+    recipe: Recipe
+    after_steps: int  # of 3 an epoch
+
+
+CUTS = (
+    Cut("b", recipe(qat=True, epochs=2), 4),
+    pytest.param(Cut("b", recipe("0.5", CLUSTERS, True), 2), marks=pytest.mark.slow),
+    pytest.param(Cut("b", recipe("2:4", CLUSTERS, True), 5), marks=pytest.mark.slow),
+    pytest.param(Cut("v2", recipe("0.5", CLUSTERS, True), 8), marks=pytest.mark.slow),
+)
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: f"{cut.family}, {', '.join(cut.recipe.compress.techniques)}")
+def test_a_compressed_training_goes_on_exactly(cut: Cut, data: Path, tmp_path: Path) -> None:
+    whole = train_tiny(cut.family, data, tmp_path / "whole", cut.recipe)
+    with interrupt_after(cut.after_steps):
+        train_tiny(cut.family, data, tmp_path / "cut", cut.recipe)
+    resume_tiny(tmp_path / "cut")
+    assert not differing_arrays(whole, tmp_path / "cut")
+    assert history_of(whole) == history_of(tmp_path / "cut")
+    for name in ("best.safetensors", RANGES_NAME):
+        assert (whole / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_keeps_its_zeros_when_it_is_trained_on(data: Path, tmp_path: Path) -> None:
+    pruned = train_tiny("lite", data, tmp_path / "pruned", recipe("0.5"))
+    trained = train_tiny("lite", data, tmp_path / "trained", recipe("0.5", qat=True), str(pruned))
+    before, after = (load_file(run / "best.safetensors") for run in (pruned, trained))
+    record = read_run(trained).compress
+    assert record is not None
+    for name in record.kernels:
+        assert not after[f"{name}.weight"][before[f"{name}.weight"] == 0].any()
 
 
 def _at_most_two_of_four(steps: "np.ndarray[tuple[int, ...], np.dtype[np.int8]]") -> bool:
