@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgenet.cli.console import Column, emit_json, next_command, say, show, show_table, warn
 from edgenet.cli.repaired import check_repair, show_recipe, show_repair
-from edgenet.manifest import EACH_RANGE
 
 if TYPE_CHECKING:
     from edgenet.artifact import Artifact
@@ -42,6 +41,8 @@ def show_written(artifacts: Sequence[Artifact], as_json: bool) -> None:
 
 
 def _document(artifact: Artifact) -> dict[str, Any]:
+    from edgenet.manifest import EACH_RANGE
+
     manifest = artifact.manifest.model_dump(mode="json", exclude=EACH_RANGE | {"schema_version": True})
     return {"path": str(artifact.path), **manifest}
 
