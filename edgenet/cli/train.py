@@ -19,7 +19,6 @@ from edgenet.variants import parse_variant
 if TYPE_CHECKING:
     from edgenet.training.setup import Request
     from edgenet.training.train import Trained
-    from edgenet.weights.compressed import CompressRecord
 
 VariantFlag = Annotated[str, typer.Option("--variant", metavar="NAME", help="b0, lite0, v2-s, ...; see edgenet list.")]
 Data = Annotated[
@@ -124,16 +123,8 @@ def _show(trained: Trained, as_json: bool) -> None:
             f"{run.variant}, {len(run.labels)} classes: {share}, loss {run.val_loss:.3f}, after epoch {run.best_epoch}"
         )
         if run.compress:
-            show(_compressed(run.compress))
+            show(run.compress.summary)
         show(f"{trained.artifact.path}: the same network, {trained.artifact.manifest.network_error:.1e} apart")
         show(f"{trained.out / 'training.html'}: curves and confusion matrix")
     images = "" if run.compress and run.compress.qat else " --calib PHOTOS"  # ranges that were learned need none
     next_command(f"edgenet convert --from {trained.out} --int8{images} --out {trained.out}-int8")
-
-
-def _compressed(record: CompressRecord) -> str:
-    rows = record.kernels.values()
-    parts = [f"{100 * record.sparsity:.1f} % zeros in {len(rows)} kernels"] if record.prune else []
-    parts += [f"at most {max(row.distinct for row in rows)} distinct weights a kernel"] if record.cluster else []
-    parts += ["8-bit steps learned: the figures above are those of the rounded network"] if record.qat else []
-    return "; ".join(parts)

@@ -145,6 +145,10 @@ def recipe_of_text(text: str, name: str) -> Recipe:
 
 def with_compression(recipe: Recipe, prune: str, cluster: int, qat: bool) -> Recipe:
     """Return a recipe with what flags ask for beside what it holds; raise InputError for what they cannot be."""
+    try:
+        _prune_text(prune)
+    except ValueError:
+        raise InputError(f"--prune cannot be {prune!r}", allowed=PRUNE_ALLOWED) from None
     given: dict[str, object] = {"prune": prune, "cluster": cluster, "qat": qat}
     return _parsed({"compress": {name: value for name, value in given.items() if value}}, "--prune, --cluster", recipe)
 

@@ -30,6 +30,15 @@ class CompressRecord(Record):
     ranges: FileName | None = None  # file of the learned ranges, of a quantization-aware training
     ranges_sha256: str = ""
 
+    @property
+    def summary(self) -> str:
+        """Return what was reached, in one line."""
+        rows = self.kernels.values()
+        parts = [f"{100 * self.sparsity:.1f} % zeros in {len(rows)} kernels"] if self.prune else []
+        parts += [f"at most {max(row.distinct for row in rows)} distinct weights a kernel"] if self.cluster else []
+        parts += ["8-bit steps learned: accuracy and loss are those of the rounded network"] if self.qat else []
+        return "; ".join(parts)
+
 
 def counted(layers: Sequence[Layer], tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, KernelRecord]:
     """Return what the weights of layers hold."""

@@ -98,8 +98,10 @@ def test_flags_stand_in_the_recipe_that_a_run_keeps() -> None:
 
 @pytest.mark.parametrize("prune", ["1:4", "0", "1.0", "-0.5", "half", "nan", "channels:0.5", "2:4:1"])
 def test_a_wrong_share_of_zeros_is_refused(prune: str) -> None:
-    with pytest.raises(InputError, match=r"compress\.prune = .*allowed: a share of zeros such as 0.5, or 2:4"):
+    with pytest.raises(InputError, match=f"--prune cannot be '{prune}'; allowed: a share of zeros such as 0.5, or 2:4"):
         with_compression(Recipe(), prune, 0, False)
+    with pytest.raises(InputError, match=r"compress\.prune = .*allowed: a share of zeros such as 0.5, or 2:4"):
+        recipe_of_text(f'[compress]\nprune = "{prune}"', "mine.toml")
 
 
 @pytest.mark.parametrize("cluster", [1, 2, 257, -3])
