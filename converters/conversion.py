@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.calibration_source import BUILTIN
 from converters.compress.network import compressed_network
 from converters.convert import float_network
 from converters.foreign.read import read_again
@@ -104,9 +105,16 @@ def run(
         weights = replace(weights, preprocessing=request.manifest.to_preprocessing())
     preprocessing = weights.preprocessing
     golden = golden_images(preprocessing)
+    learned = weights.learned is not None
+    if learned and request.compression:
+        raise InputError(
+            f"{request.compression.spelled} would change weights that were trained for their 8-bit steps",
+            mend="train them so: edgenet train --qat with the same flags",
+        )
+    _refuse_needless_images(request, learned)
     job = job_for(
         request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command,
-        request.files,
+        request.files, learned=learned,
     )  # fmt: skip
     if request.compression:
         network = compressed_network(weights, request.compression, golden, report)
@@ -124,6 +132,18 @@ def _refuse_together(request: Request) -> None:
         )
     if request.compression.qat:
         raise InputError("--qat is a way to train", mend="edgenet train --qat, then convert --from RUN --int8")
+
+
+def _refuse_needless_images(request: Request, learned: bool) -> None:
+    """Raise InputError for calibration images beside ranges that training learned."""
+    precisions = [precision for precision, _ in request.formats]
+    if learned and request.calib != BUILTIN and needs_calibration(precisions) and request.manifest is None:
+        if needs_calibration(precisions, learned=True):
+            return
+        raise InputError(
+            f"--calib {request.calib} beside a run of train --qat, which learned its ranges",
+            mend="leave it out; edgenet verify FILE --data PHOTOS judges the file on photos",
+        )
 
 
 def _weights(request: Request, say: Say) -> Weights:
@@ -155,9 +175,11 @@ def job_for(
     golden: Sequence[NDArray[np.uint8]],
     command: tuple[str, ...],
     files: FileChoice,
+    *,
+    learned: bool = False,
 ) -> Job:
     """Return the job with its images opened: calibration where a format needs it, and a probe apart from it."""
-    if needs_calibration([precision for precision, _ in formats]):
+    if needs_calibration([precision for precision, _ in formats], learned=learned):
         calibration, probe = open_images(calib, preprocessing, samples, seed)
     else:
         calibration, probe = None, procedural_probe(preprocessing)

@@ -12,6 +12,7 @@ from converters.entry import FLOAT_ENTRY, integer_entry
 from converters.evidence import weights_record
 from converters.float_file import build_float
 from converters.job import FloatNetwork
+from converters.learned import learned_steps
 from converters.network_check import network_error
 from edgenet.progress import Report, silent
 from edgenet.weights.record import Weights
@@ -20,7 +21,7 @@ from edgenet.weights.record import Weights
 def float_network(weights: Weights, images: Sequence[NDArray[np.uint8]], report: Report = silent) -> FloatNetwork:
     """Write `weights` as float graphs and check them against the tf_keras network on raw pixels [side, side, 3].
 
-    Raise GateFailed if the graph does not compute the network.
+    Raise GateFailed if the graph does not compute the network, InputError for learned ranges of another one.
     """
     preprocessing = weights.preprocessing
     architecture = weights.architecture()
@@ -29,13 +30,16 @@ def float_network(weights: Weights, images: Sequence[NDArray[np.uint8]], report:
     report("checking the network", 0, 1)
     error = network_error(content, architecture, weights, images)
     report("checking the network", 1, 1)
+    integer_content = flatbuffer.write(build_float(architecture, weights, entry))
+    exact = entry.ranges(preprocessing)
     return FloatNetwork(
         variant=weights.variant.name,
         content=content,
-        integer_content=flatbuffer.write(build_float(architecture, weights, entry)),
+        integer_content=integer_content,
         entry=entry,
-        exact=entry.ranges(preprocessing),
+        exact=exact,
         weights=weights_record(weights),
         preprocessing=preprocessing,
         network_error=error,
+        learned=learned_steps(integer_content, architecture, weights, entry, exact),
     )

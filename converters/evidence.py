@@ -28,8 +28,8 @@ from edgenet.progress import Report
 from edgenet.weights.record import Weights
 
 _TOOLS = (
-    "edgenet", "numpy", "flatbuffers", "ai-edge-litert", "litert-quantizer", "tensorflow", "tf-keras", "pillow", "onnx",
-    "onnxruntime",
+    "edgenet", "numpy", "flatbuffers", "ai-edge-litert", "litert-quantizer", "tensorflow", "tf-keras",
+    "tensorflow-model-optimization", "pillow", "onnx", "onnxruntime",
 )  # fmt: skip
 
 

@@ -17,9 +17,19 @@ from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe, Rounding
 from edgenet.artifact import marks
 from edgenet.compression import NOTHING, Compression
-from edgenet.manifest import CompilerTarget, WeightsRecord
+from edgenet.manifest import CompilerTarget, LearnedRangesRecord, WeightsRecord
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
+from edgenet.trained_steps import TrainedWeight
+
+
+@dataclass(frozen=True)
+class LearnedSteps:
+    """The ranges of all activations by name, and each layer's weight by the name of its output."""
+
+    ranges: dict[str, Range]
+    weights: dict[str, TrainedWeight]
+    record: LearnedRangesRecord
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class FloatNetwork:
     def marks(self) -> tuple[str, ...]:
         """Return what file names tell of the network."""
         return marks(self.compression, self.weights.widths)
+
+    learned: LearnedSteps | None = None  # what quantization-aware training chose for w8a8
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from converters import flatbuffer
 from converters.calibrate import HEADROOM, Calibration
 from converters.flatbuffer import Model
-from converters.job import FloatNetwork, Job, Probe
+from converters.job import FloatNetwork, Job, LearnedSteps, Probe
 from converters.quantize import ActivationData, quantize_model
 from converters.repair.bench import Bench
 from converters.repair.bench import Made as RecipeMade
@@ -21,6 +21,7 @@ from edgenet.manifest import RepairRecord
 from edgenet.precision import Precision
 from edgenet.progress import Report
 
+LEARNED = "quantization-aware training"
 CALIBRATED: tuple[Precision, ...] = ("w8a8", "w8a16")
 
 
@@ -50,6 +51,8 @@ def make(
     say: Callable[[str], None],
 ) -> Made:
     """Return the model of a precision; raise InputError for a recipe that fits no layer."""
+    if precision == "w8a8" and network.learned:
+        return _as_learned(network, network.learned, job)
     if precision not in CALIBRATED or calibration is None:
         return Made(
             flatbuffer.write(quantize_model(network.content, precision, keep_sums=network.keeps_sums)),
@@ -65,6 +68,19 @@ def make(
         return _by_recipe(_bench(network, job, calibration, report).make(job.recipe))
     recipe = Recipe(calibration.method, rounding=network.rounding)
     return Made(calibration.narrow_content, network.integer_content, calibration.narrow, recipe.ranges, recipe.toml)
+
+
+def _as_learned(network: FloatNetwork, learned: LearnedSteps, job: Job) -> Made:
+    seven_bits = "onnx" in job.files.formats and job.files.onnx.weight_bits == 7
+    if job.repair or job.recipe or seven_bits:
+        what = "--repair" if job.repair else "--recipe" if job.recipe else "7-bit weights (--onnx-cpu x86-avx2)"
+        raise InputError(
+            f"{what} would undo the rounding that {network.weights.origin} was trained with",
+            mend="leave it out, or convert a run that was trained without --qat",
+        )
+    data = ActivationData(learned.ranges, {})
+    model = quantize_model(network.integer_content, "w8a8", data, trained=learned.weights)
+    return Made(flatbuffer.write(model), network.integer_content, data, LEARNED)
 
 
 def _repaired(

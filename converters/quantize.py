@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,14 @@ from converters.compensate import correct_biases, every_layer, keep_kernel_sums
 from converters.dead_channels import widen_tiny_scales
 from converters.edit import text
 from converters.flatbuffer import Model
+from converters.learned_weights import set_weights
 from converters.op_versions import set_op_versions
 from converters.patterns import op_code
 from converters.quantized_layers import WEIGHTED
 from converters.ranges import Range
 from edgenet.errors import InputError
 from edgenet.precision import Precision
+from edgenet.trained_steps import TrainedWeight
 
 MAX_STEP_RATIO = 256.0  # input scale * weight scale / output scale: the limit of XNNPACK's 8-bit kernels
 
@@ -48,12 +50,14 @@ def quantize_model(
     *,
     keep_sums: Callable[[str], bool] = every_layer,
     bias_correction: bool = True,
+    trained: Mapping[str, TrainedWeight] | None = None,
 ) -> Model:
     """Return the model of a float .tflite file in another precision; `data` serves w8a8 and w8a16 alone.
 
     A caller who has parsed `content` already gives it as `original` too, which stays as it is. Both remedies of
     `compensate.py` are taken: `keep_sums` tells by the name of its output whether a layer gets the first one,
-    `bias_correction` turns the second one off.
+    `bias_correction` turns the second one off. Neither is taken where weights are `trained` ones, by the names of
+    layers' outputs: the network has learned with each weight at its nearest step, and that would be undone.
 
     The ends of w8a8 are int8, those of w8a16 int16, all others float32. Raise InputError for a graph that cannot be
     quantized.
@@ -76,7 +80,10 @@ def quantize_model(
             f"cannot quantize the model to {precision}: {error}", mend="edgenet info FILE lists its ops"
         ) from error
     model, original = flatbuffer.read(bytes(result.quantized_model)), original or flatbuffer.read(content)
-    if precision != "fp16":
+    if trained is not None:
+        set_weights(model, original, trained)
+        widen_tiny_scales(model, original)
+    elif precision != "fp16":
         widen_tiny_scales(model, original)
         keep_kernel_sums(model, original, keep_sums)
         if bias_correction:

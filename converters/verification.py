@@ -79,8 +79,16 @@ def verify(
     golden = [check_golden(content, read_golden(row)) for row, content in zip(artifacts, contents, strict=True)]
     float_content = float_reference(artifacts[0], reference, weights, say)
     agreements, images, skipped, notes = _compare(artifacts[0], float_content, contents, data, labels, report)
+    notes += tuple(_learned_note(row) for row in artifacts if row.manifest.learned_ranges)
     rows = zip(artifacts, golden, agreements, strict=True)
     return Verified(tuple(VerifiedFile(row.path, check, found) for row, check, found in rows), images, skipped, notes)
+
+
+def _learned_note(artifact: Artifact) -> str:
+    return (
+        f"the ranges and steps of {artifact.path.name} were learned in quantization-aware training: "
+        "it follows the network in steps; what it is compared with is the network without them"
+    )
 
 
 def find_one_network(out: Path) -> list[Artifact]:

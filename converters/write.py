@@ -20,7 +20,7 @@ from converters.evidence import (
     verification_record,
 )
 from converters.job import FloatNetwork, Job
-from converters.made import CALIBRATED, Made, make
+from converters.made import CALIBRATED, LEARNED, Made, make
 from converters.onnx_file.facts import file_facts
 from converters.onnx_file.file import write_onnx
 from converters.onnx_file.seven_bits import round_to_seven_bits
@@ -48,9 +48,9 @@ from edgenet.precision import IoType, Precision
 from edgenet.progress import Report, silent
 
 
-def needs_calibration(precisions: Sequence[Precision]) -> bool:
-    """Return whether one of the precisions has quantized activations."""
-    return any(precision in CALIBRATED for precision in precisions)
+def needs_calibration(precisions: Sequence[Precision], *, learned: bool = False) -> bool:
+    """Return whether one of the precisions has quantized activations whose ranges were not `learned` in training."""
+    return any(precision in CALIBRATED and not (learned and precision == "w8a8") for precision in precisions)
 
 
 def write_formats(
@@ -62,7 +62,7 @@ def write_formats(
     Raise InputError for images or a folder that cannot be used.
     """
     calibration = None
-    if needs_calibration([precision for precision, _ in job.formats]):
+    if needs_calibration([precision for precision, _ in job.formats], learned=network.learned is not None):
         if job.calibration is None:
             raise InputError("w8a8 and w8a16 need calibration images", mend="give --calib DIR, or --calib builtin")
         calibration = calibrate(
@@ -145,6 +145,7 @@ class _Writer:
             preprocessing=self._preprocessing(made),
             network_error=self.network.network_error,
             calibration=self._calibration(made),
+            learned_ranges=self.network.learned.record if self.network.learned and precision == "w8a8" else None,
             verification=self._verification(precision, file.content),
             golden=beside(Path(file.name), GOLDEN_SUFFIX).name,
             onnx=file.onnx,
@@ -157,7 +158,7 @@ class _Writer:
         )
 
     def _calibration(self, made: Made) -> CalibrationRecord | None:
-        if self.calibration is None or self.job.calibration is None or made.data is None:
+        if self.calibration is None or self.job.calibration is None or made.data is None or made.ranges_by == LEARNED:
             return None
         return calibration_record(self.job.calibration.manifest, self.calibration, made.data, made.ranges_by)
 

@@ -26,10 +26,17 @@ def fold(layer: Layer, weights: Weights) -> FoldedLayer:
     weight = tensors[f"{layer.name}.weight"]
     if not layer.batch_norm:
         return FoldedLayer(weight, tensors[f"{layer.name}.bias"])
-    gamma, beta, mean, variance = (
-        tensors[f"{layer.batch_norm}.{part}"].astype(np.float64)
-        for part in ("weight", "bias", "running_mean", "running_var")
-    )
-    factor = gamma / np.sqrt(variance + weights.convention.batch_norm_epsilon)
+    beta, mean = (tensors[f"{layer.batch_norm}.{part}"].astype(np.float64) for part in ("bias", "running_mean"))
+    factor = channel_factors(layer, weights)
     scaled = weight * factor.reshape(-1, *([1] * (weight.ndim - 1)))
     return FoldedLayer(scaled.astype(np.float32), (beta - mean * factor).astype(np.float32))
+
+
+def channel_factors(layer: Layer, weights: Weights) -> NDArray[np.float64]:
+    """Return what folding multiplies each output channel [O] of a layer's weight by; ones without a batch norm."""
+    if not layer.batch_norm:
+        return np.ones(layer.out_channels)
+    gamma, variance = (
+        weights.tensors[f"{layer.batch_norm}.{part}"].astype(np.float64) for part in ("weight", "running_var")
+    )
+    return np.asarray(gamma / np.sqrt(variance + weights.convention.batch_norm_epsilon))

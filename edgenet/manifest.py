@@ -1,7 +1,7 @@
 """The manifest: the evidence that lies beside each artifact, as a strict JSON document."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -99,6 +99,15 @@ class CalibrationRecord(Record):
     method: str  # which way of choosing ranges won
     # Each way's logit SQNR on calibration images, what the choice rests on; None: the logits are equal.
     candidates_sqnr_db: dict[str, float | None]
+    ranges: dict[str, RangeRecord]
+
+
+class LearnedRangesRecord(Record):
+    """Ranges that quantization-aware training learned: nothing was calibrated."""
+
+    origin: str  # the training
+    sha256: str  # of the file of its run that holds them
+    one_scale: tuple[str, ...]  # layers whose channels share the scale of their weights before batch norms are folded
     ranges: dict[str, RangeRecord]
 
 
@@ -211,6 +220,7 @@ class Manifest(Record):
     # The float32 graph against the tf_keras network, max abs logit error / max abs logit; None: there is no network.
     network_error: float | None
     calibration: CalibrationRecord | None
+    learned_ranges: LearnedRangesRecord | None = None  # instead of a calibration
     verification: VerificationRecord | None
     golden: FileName  # file name of the golden inputs and outputs
     onnx: OnnxRecord | None = None
@@ -228,6 +238,10 @@ class Manifest(Record):
     def to_compression(self) -> Compression:
         """Return what of the network was asked to go when it was converted; raise InputError for what cannot be."""
         return self.compression.to_compression() if self.compression else NOTHING
+
+
+# What is left out where a manifest is shown: the range of each tensor would bury everything else.
+EACH_RANGE: dict[str, Any] = {"calibration": {"ranges"}, "learned_ranges": {"ranges"}}
 
 
 class SourceManifest(BaseModel):

@@ -32,6 +32,8 @@ class Finding:
 REQUIRED_PACKAGES = {
     "tensorflow": "network",
     "tf-keras": "network",
+    "tensorflow-model-optimization": "compressed training",
+    **({"setuptools": "compressed training"} if sys.version_info >= (3, 12) else {}),  # for distutils
     "ai-edge-litert": "TFLite runtime",
     "litert-quantizer": "int8 files",
     "flatbuffers": "TFLite files",

@@ -12,7 +12,7 @@ from converters.tflite_summary import End, Summary, summarize
 from edgenet.artifact import MANIFEST_SUFFIX, ONNX_SUFFIX, beside, find_artifacts
 from edgenet.cli.console import Column, emit_json, next_command, show, show_table
 from edgenet.cli.info_compiled import is_compiled, show_compiled
-from edgenet.manifest import Manifest
+from edgenet.manifest import EACH_RANGE, Manifest
 
 OP_COLUMNS = (Column("op"), Column("version", numeric=True), Column("count", numeric=True))
 
@@ -27,7 +27,7 @@ def show_file(path: Path, as_json: bool) -> None:
     summary = summarize(content) if is_tflite else summarize_onnx(content)
     manifest = _manifest(path)
     if as_json:
-        document = manifest.model_dump(mode="json", exclude={"calibration": {"ranges"}}) if manifest else None
+        document = manifest.model_dump(mode="json", exclude=EACH_RANGE) if manifest else None
         emit_json({"path": str(path), **asdict(summary), "manifest": document})
         return
     _show_summary(path, summary)

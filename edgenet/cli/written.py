@@ -46,8 +46,9 @@ def show_written(artifacts: Sequence[Artifact], as_json: bool, compressed: Seque
 
 
 def _document(artifact: Artifact) -> dict[str, Any]:
-    # Ranges of each tensor stay in the manifest: they would bury everything else.
-    manifest = artifact.manifest.model_dump(mode="json", exclude={"calibration": {"ranges"}, "schema_version": True})
+    from edgenet.manifest import EACH_RANGE
+
+    manifest = artifact.manifest.model_dump(mode="json", exclude=EACH_RANGE | {"schema_version": True})
     return {"path": str(artifact.path), **manifest}
 
 
@@ -61,6 +62,10 @@ def _show(artifacts: Sequence[Artifact]) -> None:
         show(f"calibrated on {calibration.used} images ({calibration.source}), ranges by {calibration.method}")
         for note in calibration.notes:
             say(f"note: {note}")
+    learned = next((row.manifest.learned_ranges for row in artifacts if row.manifest.learned_ranges), None)
+    if learned:
+        show(f"ranges and steps as learned in quantization-aware training ({learned.origin}); nothing was calibrated")
+        say("note: that training rounds the network; what is verified below is held against the network unrounded")
     for artifact in artifacts:
         if artifact.manifest.repair:
             show_repair(artifact.manifest.repair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -62,6 +63,26 @@ class Watch(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has 
 
     def _tell(self) -> None:
         self._report("training", self._epoch * self._steps + self.step, self._epochs * self._steps)
+
+
+def _is_no_warning_of_slow_callbacks(record: logging.LogRecord) -> bool:
+    return "is slow compared to the batch time" not in record.getMessage()
+
+
+class AfterStep(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no types
+    """Hand the number of steps that the optimizer has done to `act` after each."""
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        super().__init__()
+        self._act = act
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Silence Keras' warning of callbacks that are slower than a step: what is done here belongs to the step."""
+        logging.getLogger("tensorflow").addFilter(_is_no_warning_of_slow_callbacks)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Act after one step; `batch` counts within the call to fit."""
+        self._act(int(self.model.optimizer.iterations.numpy()))
 
 
 class EpochEnd(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no types

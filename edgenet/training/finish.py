@@ -12,12 +12,16 @@ from edgenet.artifact import Artifact
 from edgenet.atomic import write_files
 from edgenet.manifest import InputRecord
 from edgenet.preprocessing import Preprocessing
+from edgenet.training.compress.tensors import compressible
 from edgenet.training.page import PAGE_NAME, render_page
 from edgenet.training.session import Session
 from edgenet.training.state import BEST_NAME, EpochRecord, ProgressRecord
 from edgenet.weights.cache import file_digest
+from edgenet.weights.compressed import CompressRecord, counted, total_sparsity
+from edgenet.weights.learned_ranges import RANGES_NAME
 from edgenet.weights.record import Weights
 from edgenet.weights.run_folder import RUN_NAME, OriginRecord, RunRecord, run_weights
+from edgenet.weights.safetensors_file import read_safetensors
 
 
 def finish(
@@ -63,6 +67,7 @@ def _record(
         val_loss=best.val_loss,
         seed=session.seed,
         recipe=session.recipe.toml,
+        compress=_compress_record(session),
         tool_versions=tool_versions(),
         command=command,
     )
@@ -70,3 +75,20 @@ def _record(
 
 def _input_record(preprocessing: Preprocessing) -> InputRecord:
     return InputRecord(**vars(preprocessing))
+
+
+def _compress_record(session: Session) -> CompressRecord | None:
+    recipe = session.recipe.compress
+    if not recipe.techniques:
+        return None
+    tensors, _ = read_safetensors(session.out / BEST_NAME)
+    kernels = counted(compressible(session.architecture()), tensors)
+    return CompressRecord(
+        prune=recipe.prune,
+        cluster=recipe.cluster,
+        qat=recipe.qat,
+        sparsity=total_sparsity(kernels),
+        kernels=kernels,
+        ranges=RANGES_NAME if recipe.qat else None,
+        ranges_sha256=file_digest(session.out / RANGES_NAME) if recipe.qat else "",
+    )

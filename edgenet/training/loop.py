@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from numpy.typing import NDArray
 
 from edgenet.atomic import write_files
 from edgenet.network import build_network, load_weights_into, weights_from
 from edgenet.training.callbacks import Logs
-from edgenet.training.evaluate import Evaluator, float32_layers
+from edgenet.training.compress.tensors import compressible
+from edgenet.training.evaluate import Evaluation, Evaluator, float32_layers
 from edgenet.training.interrupt import Interrupt
 from edgenet.training.pipeline import TrainingData
 from edgenet.training.session import Session
@@ -27,6 +30,7 @@ from edgenet.training.state import (
     pack_state,
 )
 from edgenet.training.tensorboard import EpochLog
+from edgenet.weights.learned_ranges import RANGES_NAME, Ranges, pack_ranges
 
 
 class Loop:
@@ -40,18 +44,19 @@ class Loop:
         with float32_layers():  # as deployed, whatever is trained in
             self._network = build_network(session.architecture(), convention=session.weights.convention)
         load_weights_into(self._network, session.architecture(), session.weights)
-        self._evaluate = Evaluator(
-            self._network,
-            [row.example for row in session.split.val],
-            session.weights.preprocessing,
-            recipe.schedule.batch_size,
-            session.devices,
-        )
+        self._evaluate = self._evaluator(self._network)
+        self._evaluate_rounded = self._evaluator(_rounded(session)) if recipe.compress.qat else None
         self.progress = progress or ProgressRecord(epoch=0, step=0, history=())
         self._arrays = arrays if progress else first_values(self._network.get_weights())
         self.confusion = self._arrays.get(CONFUSION, np.zeros(0, np.int64))  # of the best epoch
         self._log = EpochLog(session.out)
         self._interrupt = Interrupt()
+
+    def _evaluator(self, network: tf_keras.Model) -> Evaluator:
+        session = self._session
+        examples = [row.example for row in session.split.val]
+        batch_size = session.recipe.schedule.batch_size
+        return Evaluator(network, examples, session.weights.preprocessing, batch_size, session.devices)
 
     def run(self) -> None:
         """Train to the end; raise KeyboardInterrupt after an interrupt, with the state saved."""
@@ -79,7 +84,8 @@ class Loop:
             raise KeyboardInterrupt
 
     def _finish_epoch(self, stage: StageRun, epoch: int, logs: Logs, duration_s: float) -> None:
-        result = self._evaluate([shadow.numpy() for shadow in stage.average.shadows])
+        weights, ranges = stage.deployed, stage.learned_ranges
+        result = self._judged(weights, ranges)
         row = EpochRecord(
             epoch=epoch + 1,
             stage=stage.stage.name,
@@ -90,18 +96,26 @@ class Loop:
             val_loss=result.loss,
             val_accuracy=result.accuracy,
             duration_s=round(duration_s, 3),
+            complete=stage.is_complete,
         )
         self.progress = ProgressRecord(epoch=epoch + 1, step=0, history=(*self.progress.history, row))
         is_best = self.progress.best == row
         if is_best:
             self.confusion = result.confusion
         self._arrays = {**stage.state(in_epoch=False), CONFUSION: self.confusion}
-        self._save(self._arrays, best=is_best)
+        self._network.set_weights(weights)
+        self._save(self._arrays, best=is_best, ranges=ranges)
         if self._session.devices.is_chief:
             self._log.write(row)
             self._session.say(_told(row, self._session.epochs))
 
-    def _save(self, arrays: Arrays, *, best: bool) -> None:
+    def _judged(self, weights: list[NDArray[Any]], ranges: Ranges) -> Evaluation:
+        """Validate as deployed: rounded to 8-bit steps once that is what is trained."""
+        if not ranges or self._evaluate_rounded is None:
+            return self._evaluate(weights)
+        return self._evaluate_rounded([*weights, *(np.asarray(ends, np.float32) for ends in ranges.values())])
+
+    def _save(self, arrays: Arrays, *, best: bool, ranges: Ranges | None = None) -> None:
         """Write the state, behind the best weights: whoever is killed in between repeats the epoch and both again."""
         from safetensors.numpy import save
 
@@ -110,6 +124,8 @@ class Loop:
         out = self._session.out
         weights = weights_from(self._network, self._session.architecture()) if best else {}
         files = {out / BEST_NAME: bytes(save(weights))} if best else {}
+        if best and ranges:
+            files[out / RANGES_NAME] = pack_ranges(ranges, one_scale_layers(self._session))
         write_files({**files, out / CHECKPOINT_NAME: pack_state(self.progress, arrays)})
 
     def _is_enough(self) -> bool:
@@ -120,6 +136,20 @@ class Loop:
         last = self._session.stages[-1]
         waited = self.progress.epoch - max(best.epoch, last.first_epoch)
         return waited >= self._session.recipe.schedule.patience_epochs
+
+
+def _rounded(session: Session) -> tf_keras.Model:
+    """Return the network in 8-bit steps; its library is loaded for those who train it alone."""
+    from edgenet.training.compress.rounded_network import rounded_network
+
+    weights, clustered = session.weights, session.recipe.compress.cluster > 0
+    with float32_layers():
+        return rounded_network(session.architecture(), weights.preprocessing, weights.convention, clustered=clustered)
+
+
+def one_scale_layers(session: Session) -> list[str]:
+    """Return the layers whose channels share the scale of their weights, so that clusters stay clusters."""
+    return [layer.name for layer in compressible(session.architecture())] if session.recipe.compress.cluster else []
 
 
 def first_values(weights: Sequence[NDArray[np.float32]]) -> Arrays:

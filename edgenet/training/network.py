@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tf_keras
@@ -18,6 +18,9 @@ from edgenet.training.plan import Stage
 from edgenet.training.recipe import Recipe
 from edgenet.weights.record import Convention
 
+if TYPE_CHECKING:
+    from edgenet.training.compress.compression import Compression
+
 Tensor = Any
 
 
@@ -25,6 +28,7 @@ class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no 
     """A network that takes raw pixels and class indices in training; called, it takes normalized images."""
 
     only_layer = ""  # the one layer that is trained; "": all are
+    _compression: Compression | None = None
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -35,7 +39,7 @@ class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no 
         """
         if self.only_layer:
             return list(self.get_layer(self.only_layer).trainable_variables)
-        return list(super().trainable_variables)
+        return [*super().trainable_variables, *(self._compression.centroids if self._compression else ())]
 
     def prepare(
         self,
@@ -44,8 +48,10 @@ class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no 
         mixing: Mixing,
         draws: Draws,
         average: WeightAverage,
+        compression: Compression | None = None,
     ) -> None:
         """Give the network what a training step needs beside the optimizer."""
+        self._compression = compression
         self._mean, self._std = (tf.constant(values, tf.float32) for values in (preprocessing.mean, preprocessing.std))
         self._class_weights = tf.constant(class_weights, tf.float32)
         self._mixing, self._draws, self.average = mixing, draws, average
@@ -61,15 +67,22 @@ class TrainingNetwork(tf_keras.Model):  # type: ignore[misc]  # tf_keras has no 
         weights = tf.linalg.matvec(targets, self._class_weights)
         logs: dict[str, Tensor] = super().train_step((images, targets, weights))
         self.average.update(self._draws.step)
+        if self._compression:
+            self._compression.update_averages(self._draws.step)
         return logs
 
 
 def make_network(
-    architecture: Architecture, convention: Convention, recipe: Recipe, stage: Stage, draws: Draws
+    architecture: Architecture,
+    convention: Convention,
+    recipe: Recipe,
+    stage: Stage,
+    draws: Draws,
+    compression: Compression | None = None,
 ) -> TrainingNetwork:
     """Build the network of a stage; a frozen backbone has no stochastic depth, and its statistics adapt."""
 
-    def replaced(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+    def trained(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
         if isinstance(layer, tf_keras.layers.Dropout):
             is_branch = layer.name.endswith(".drop")
             rate = 0.0 if is_branch and stage.frozen else layer.rate * (1 if is_branch else stage.strength)
@@ -80,6 +93,9 @@ def make_network(
             # Statistics of the global batch, or more devices would be another training.
             settings["synchronized"] = draws.replicas > 1
         return type(layer).from_config(settings)
+
+    def replaced(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+        return compression.replaced(trained(layer)) if compression else trained(layer)
 
     plain = build_network(architecture, convention=convention)
     clone = tf_keras.models.clone_model(plain, clone_function=replaced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tf_keras
@@ -35,9 +36,17 @@ class DepthAdamW(tf_keras.optimizers.Adam):  # type: ignore[misc]  # tf_keras ha
 
 
 def make_optimizer(
-    model: tf_keras.Model, architecture: Architecture, schedule: ScheduleRecipe, stage: Stage, epoch_steps: int
+    model: tf_keras.Model,
+    architecture: Architecture,
+    schedule: ScheduleRecipe,
+    stage: Stage,
+    epoch_steps: int,
+    centroid_layers: Sequence[str] = (),
 ) -> DepthAdamW:
-    """Return the optimizer of a stage; all stages of fine-tuning share one, with one cosine over all their steps."""
+    """Return the optimizer of a stage; all stages of fine-tuning share one, with one cosine over all their steps.
+
+    `centroid_layers` names the layer of each variable that is trained behind the network's own.
+    """
     if stage.frozen:
         return DepthAdamW(schedule.head_rate, [1.0] * len(model.trainable_variables), schedule.weight_decay)
     steps = schedule.epochs * epoch_steps
@@ -49,7 +58,7 @@ def make_optimizer(
         warmup_target=schedule.peak_rate if ramp else None,
         warmup_steps=ramp,
     )
-    shares = depth_shares(model, architecture, schedule.depth_decay)
+    shares = depth_shares(model, architecture, schedule.depth_decay, centroid_layers)
     return DepthAdamW(rate, shares, schedule.weight_decay)
 
 
@@ -61,12 +70,11 @@ def optimizer_variables(optimizer: Any) -> list[Any]:
     return [*optimizer.variables, optimizer._loss_scale.current_loss_scale, optimizer.dynamic_counter]
 
 
-def depth_shares(model: tf_keras.Model, architecture: Architecture, decay: float) -> list[float]:
+def depth_shares(
+    model: tf_keras.Model, architecture: Architecture, decay: float, centroid_layers: Sequence[str] = ()
+) -> list[float]:
     """Return the share of the rate of each trainable variable: 1 at the classifier, `decay` less with every block."""
     groups = [(architecture.stem,), *(block.layers for block in architecture.blocks), (architecture.head,)]
     depths = {name: index for index, group in enumerate(groups) for row in group for name in (row.name, row.batch_norm)}
-    return [
-        decay ** (len(groups) - depths.get(layer.name, len(groups)))
-        for layer in model.layers
-        for _ in layer.trainable_variables
-    ]
+    names = [*(layer.name for layer in model.layers for _ in layer.trainable_variables), *centroid_layers]
+    return [decay ** (len(groups) - depths.get(name, len(groups))) for name in names]

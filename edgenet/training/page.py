@@ -109,6 +109,7 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("Began from", f"{run.began_from.source}: {run.began_from.origin}"),
         ("Images", f"{run.train_images} to train, {run.val_images} to validate"),
         ("Epochs", f"{run.epochs}; the weights are those after epoch {run.best_epoch}"),
+        *([("Compression", run.compress.summary)] if run.compress else []),
         ("Seed", str(run.seed)),
         ("Weights", f"{run.weights}, sha256 {run.sha256}"),
         ("Tools", ", ".join(f"{name} {version}" for name, version in run.tool_versions.items())),

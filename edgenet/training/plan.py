@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from edgenet.training.recipe import Recipe
+from edgenet.errors import InputError
+from edgenet.training.recipe import Recipe, Technique
 
 SIDE_STEP_PX = 16  # sides in between are whole multiples: half a stride-32 cell
 SMALLEST_SIDE_PX = 32
@@ -20,6 +22,7 @@ class Stage:
     side_px: int
     strength: float
     frozen: bool  # the backbone is
+    compress: tuple[Technique, ...] = ()  # what the network is taught beside its classes
 
     @property
     def end_epoch(self) -> int:
@@ -38,7 +41,41 @@ def plan_stages(recipe: Recipe, side_px: int) -> tuple[Stage, ...]:
         side = _side(recipe, side_px, index, count)
         epochs = begins[index + 1] - begins[index]
         stages.append(Stage("fine-tuning", begins[index], epochs, side, strength, False))
-    return tuple(stages)
+    return tuple(part for stage in stages for part in _compressed(stage, recipe))
+
+
+def refuse_too_short(recipe: Recipe) -> None:
+    """Raise InputError for fewer epochs than there are ways of compression to begin in them."""
+    names, epochs = recipe.compress.techniques, recipe.schedule.epochs
+    if epochs < len(names):
+        raise InputError(
+            f"schedule.epochs = {epochs} are too few for {', '.join(names)}, one after the other",
+            allowed=f"{len(names)} or more",
+            mend="set schedule.epochs in the recipe",
+        )
+
+
+def compression_begins(recipe: Recipe) -> dict[Technique, int]:
+    """Return the epoch in which each way of compression begins: fine-tuning is shared out evenly among them."""
+    names, schedule = recipe.compress.techniques, recipe.schedule
+    return {
+        name: schedule.warmup_epochs + schedule.epochs * index // len(names) for index, name in enumerate(names)
+    }  # fmt: skip
+
+
+def _compressed(stage: Stage, recipe: Recipe) -> list[Stage]:
+    """Return a stage in parts: a new one begins with each way of compression."""
+    begins = compression_begins(recipe)
+    if stage.frozen or not begins:
+        return [stage]
+    inside = [epoch for epoch in begins.values() if stage.first_epoch < epoch < stage.end_epoch]
+    borders = [stage.first_epoch, *inside, stage.end_epoch]
+    parts = []
+    for first, end in pairwise(borders):
+        done = tuple(name for name, epoch in begins.items() if epoch <= first)
+        name = f"{stage.name} ({', '.join(done)})"
+        parts.append(replace(stage, name=name, first_epoch=first, epochs=end - first, compress=done))
+    return parts
 
 
 def stage_of(stages: tuple[Stage, ...], epoch: int) -> Stage:

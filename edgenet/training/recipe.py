@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from edgenet.errors import InputError
 from edgenet.toml_file import Record, parse_toml, read_toml
@@ -67,6 +67,48 @@ class ProgressiveRecipe(Record):
     first_strength: Share = 0.33  # of RandAugment's magnitude, of mix_share and of dropout
 
 
+Technique = Literal["prune", "cluster", "qat"]
+PRUNE_ALLOWED = "a share of zeros such as 0.5, or 2:4 (two zeros among every four weights along the inputs)"
+
+
+def _prune_text(value: object) -> object:
+    """Return what was given for pruning as text, whole or refused with a ValueError."""
+    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if text in ("", "2:4"):
+        return text
+    try:
+        share = float(str(text))
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= LARGEST_SPARSITY:
+        raise ValueError(f"allowed: {PRUNE_ALLOWED}")
+    return text
+
+
+def _cluster_count(value: object) -> object:
+    if isinstance(value, int) and 0 < value < SMALLEST_CLUSTERS:
+        raise ValueError(f"allowed: {SMALLEST_CLUSTERS} to 256 distinct weights, or 0 for as many as there are")
+    return value
+
+
+LARGEST_SPARSITY, SMALLEST_CLUSTERS = 0.99, 3  # fewer clusters: hardly more than a sign
+
+
+class CompressRecipe(Record):
+    """What fine-tuning teaches the network beside its classes; several are begun one after the other, in this order."""
+
+    prune: Annotated[str, BeforeValidator(_prune_text)] = ""  # "0.5": that share of zeros; "2:4"; "": none
+    cluster: Annotated[int, BeforeValidator(_cluster_count), Field(ge=0, le=256)] = 0  # distinct weights a kernel
+    qat: bool = False  # quantization-aware: weights and activations in 8-bit steps
+    ramp_share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of the epochs of pruning: zeros grow in number until then
+
+    @property
+    def techniques(self) -> tuple[Technique, ...]:
+        """Return what is done, in the order in which it begins."""
+        wanted: dict[Technique, bool] = {"prune": bool(self.prune), "cluster": self.cluster > 0, "qat": self.qat}
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
+
+
 class Recipe(Record):
     """A whole recipe."""
 
@@ -75,6 +117,7 @@ class Recipe(Record):
     schedule: ScheduleRecipe = ScheduleRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     progressive: ProgressiveRecipe = ProgressiveRecipe()
+    compress: CompressRecipe = CompressRecipe()
 
     @property
     def toml(self) -> str:
@@ -104,6 +147,16 @@ def read_recipe_over(path: Path, default: Recipe) -> Recipe:
 def recipe_of_text(text: str, name: str) -> Recipe:
     """Parse a recipe that a run recorded; raise InputError for one that is not whole."""
     return _parsed(parse_toml(text.encode(), name), name, Recipe())
+
+
+def with_compression(recipe: Recipe, prune: str, cluster: int, qat: bool) -> Recipe:
+    """Return a recipe with what flags ask for beside what it holds; raise InputError for what they cannot be."""
+    try:
+        _prune_text(prune)
+    except ValueError:
+        raise InputError(f"--prune cannot be {prune!r}", allowed=PRUNE_ALLOWED) from None
+    given: dict[str, object] = {"prune": prune, "cluster": cluster, "qat": qat}
+    return _parsed({"compress": {name: value for name, value in given.items() if value}}, "--prune, --cluster", recipe)
 
 
 def _parsed(tables: dict[str, object], name: str, default: Recipe) -> Recipe:

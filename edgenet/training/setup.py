@@ -18,7 +18,7 @@ from edgenet.variants import Variant, parse_variant
 from edgenet.weights.load import load_weights
 from edgenet.weights.random import random_weights
 from edgenet.weights.record import Weights
-from edgenet.weights.run_folder import RUN_NAME, SETUP_NAME
+from edgenet.weights.run_folder import RUN_NAME, SETUP_NAME, is_run, read_run
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,22 @@ def first_weights(request: Request, say: Say) -> Weights:
     changed = replace(record, side_px=request.side_px or record.side_px, crop_fraction=crop or record.crop_fraction)
     weights = replace(weights, preprocessing=checked(changed))
     return prune_channels(weights, request.cut_share) if request.cut_share else weights
+
+
+def lost_compression(request: Request) -> list[str]:
+    """Return what the run that a training begins from was taught and this one will undo."""
+    folder, wanted = Path(request.weights).expanduser(), request.recipe.compress
+    before = read_run(folder).compress if is_run(folder) else None
+    if before is None:
+        return []
+    lost = {
+        f"--prune {before.prune}": before.prune and not wanted.prune,
+        f"--cluster {before.cluster}": before.cluster and not wanted.cluster,
+        "--qat": before.qat and not wanted.qat,
+    }
+    return [
+        f"{folder} was trained with {flag}; without it here that is lost" for flag, is_lost in lost.items() if is_lost
+    ]
 
 
 def with_head(weights: Weights, labels: tuple[str, ...], seed: int) -> Weights:

@@ -31,6 +31,7 @@ class EpochRecord(Record):
     val_loss: float
     val_accuracy: float
     duration_s: float
+    complete: bool = True  # compressed as far as the recipe says; an epoch that is not cannot be the best
 
 
 class ProgressRecord(Record):
@@ -44,7 +45,8 @@ class ProgressRecord(Record):
     @property
     def best(self) -> EpochRecord | None:
         """Return the epoch of the best validation: the highest accuracy, of equal ones the lowest loss."""
-        return max(self.history, key=lambda row: (row.val_accuracy, -row.val_loss), default=None)
+        complete = (row for row in self.history if row.complete)
+        return max(complete, key=lambda row: (row.val_accuracy, -row.val_loss), default=None)
 
 
 def pack_state(progress: ProgressRecord, arrays: Arrays) -> bytes:

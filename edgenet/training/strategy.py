@@ -119,14 +119,18 @@ def total(devices: Devices, value: Any) -> Any:
     return summed.numpy() / (devices.replicas // devices.workers)  # each replica of a worker brought the same
 
 
-def set_precision(strategy: str) -> str:
-    """Choose the arithmetic of the layers, 16 bits where the device has fast units for it; return its name."""
+def set_precision(strategy: str, *, exact: bool = False) -> str:
+    """Choose the arithmetic of the layers, 16 bits where the device has fast units for it and `exact` is not asked for.
+
+    Return its name.
+    """
     import tensorflow as tf
     import tf_keras
 
     gpus = tf.config.list_physical_devices("GPU")
     capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
-    name = "mixed_bfloat16" if strategy == "tpu" else precision_of(capabilities)
+    fastest = "mixed_bfloat16" if strategy == "tpu" else precision_of(capabilities)
+    name = "float32" if exact else fastest
     tf_keras.mixed_precision.set_global_policy(name)
     if not gpus and strategy != "tpu":
         # The same sums in the same order each time: a resumed run is the same run to the last bit.

@@ -11,9 +11,18 @@ from edgenet.counts import count
 from edgenet.errors import InputError
 from edgenet.native_noise import quiet_native_stderr
 from edgenet.progress import Report
+from edgenet.training.plan import refuse_too_short
 from edgenet.training.scan import scan
 from edgenet.training.session import Say, Session
-from edgenet.training.setup import Request, first_weights, refuse_used, request_of_run, setup_record, with_head
+from edgenet.training.setup import (
+    Request,
+    first_weights,
+    lost_compression,
+    refuse_used,
+    request_of_run,
+    setup_record,
+    with_head,
+)
 from edgenet.training.sources import open_examples
 from edgenet.training.split import SPLIT_NAME, Split, check_same, make_split, pack_rows
 from edgenet.training.state import CHECKPOINT_NAME, Arrays, ProgressRecord, read_state
@@ -35,6 +44,7 @@ class Trained:
 def train(request: Request, command: tuple[str, ...], report: Report, say: Say) -> Trained | None:
     """Train from the start; raise InputError for data or a folder that cannot be used, GateFailed for a loss of NaN."""
     refuse_used(request.out)
+    refuse_too_short(request.recipe)
     return _train(request, "", command, report, say)
 
 
@@ -53,13 +63,16 @@ def _train(request: Request, resumed: str, command: tuple[str, ...], report: Rep
         from edgenet.training.strategy import open_devices, set_precision
 
         devices = open_devices(request.strategy, request.recipe.schedule.batch_size)
-        precision = set_precision(request.strategy)
+        # Masks and steps are exact: they are not to be blurred by the few bits of a mantissa.
+        precision = set_precision(request.strategy, exact=bool(request.recipe.compress.techniques))
     began_from = first_weights(request, say)
     if resumed and began_from.sha256 != resumed:
         raise InputError(f"{began_from.origin} is not what the run began from (sha256 differs)", mend="bring it back")
     weights = with_head(began_from, split.labels, request.seed)
     if request.cut_share:
         say(f"{len(began_from.widths)} layers are narrower: {_macs(began_from)} M multiply-accumulates are left")
+    for note in lost_compression(request):
+        say(f"note: {note}")
     say(f"weights: {began_from.source}, {began_from.origin}; {weights.preprocessing.side_px} px, layers in {precision}")
     session = Session(weights, request.recipe, split, request.seed, devices, request.out, report, say)
     if resumed:

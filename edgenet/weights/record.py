@@ -23,6 +23,19 @@ class Convention:
 
 
 @dataclass(frozen=True)
+class LearnedRanges:
+    """What quantization-aware training adds to the weights.
+
+    `ranges` holds (low, high) of each activation by the name of its tensor in a .tflite file; `one_scale` names the
+    layers all of whose channels share one scale before batch norms are folded, so that clusters stay clusters.
+    """
+
+    ranges: dict[str, tuple[float, float]]
+    one_scale: frozenset[str]
+    sha256: str  # of the file that holds them
+
+
+@dataclass(frozen=True)
 class Weights:
     """A full set of tensors under timm's names, in PyTorch's layouts, float32.
 
@@ -41,9 +54,9 @@ class Weights:
     notes: tuple[str, ...] = field(default=())  # things the user must be told
     whole_model: bool = False  # the file is a model that was run, not a file of weights; it is to be read so again
     labels: tuple[str, ...] = ()  # the name of each class, where it is known
-    widths: Widths = field(
-        default_factory=dict
-    )  # of the layers that are narrower than the variant's: channel pruning cut them
+    # Of the layers that are narrower than the variant's: channel pruning cut them.
+    widths: Widths = field(default_factory=dict)
+    learned: LearnedRanges | None = None  # where the weights were trained for 8 bits
 
     def architecture(self, side_px: int = 0) -> Architecture:
         """Return the network that the tensors are for, at `side_px` or their preprocessing's side."""

@@ -11,6 +11,8 @@ from edgenet.errors import InputError
 from edgenet.manifest import FileName, InputRecord, Record
 from edgenet.variants import Variant, parse_variant
 from edgenet.weights.cache import file_digest
+from edgenet.weights.compressed import CompressRecord
+from edgenet.weights.learned_ranges import read_ranges
 from edgenet.weights.names import map_strictly
 from edgenet.weights.record import Convention, Padding, Source, Weights
 from edgenet.weights.safetensors_file import read_safetensors
@@ -49,6 +51,7 @@ class RunRecord(Record):
     val_loss: float
     seed: int
     recipe: str  # TOML, as --recipe takes it
+    compress: CompressRecord | None = None
     tool_versions: dict[str, str]
     command: tuple[str, ...]
 
@@ -89,6 +92,8 @@ def run_weights(folder: Path, variant: Variant | None = None) -> Weights:
     mapped = map_strictly(read_safetensors(path)[0], found, str(path), record.widths)
     if mapped.num_classes != len(record.labels):
         raise InputError(f"{path} has {mapped.num_classes} classes, its run {len(record.labels)} labels")
+    compress = record.compress
+    learned = read_ranges(folder / compress.ranges, compress.ranges_sha256) if compress and compress.ranges else None
     return Weights(
         tensors=mapped.tensors,
         source="file",
@@ -100,4 +105,5 @@ def run_weights(folder: Path, variant: Variant | None = None) -> Weights:
         convention=Convention(record.padding, record.batch_norm_epsilon),
         labels=record.labels,
         widths=record.widths,
+        learned=learned,
     )

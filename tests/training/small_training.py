@@ -1,4 +1,6 @@
-"""`edgenet` as a program of its own with lite0 cut down to three stages, to train in seconds; real in everything else.
+"""`edgenet` as a program of its own with small variants cut down to a few stages, real in everything else.
+
+lite0, b0, edgetpu-s and v2-b0 train in seconds then.
 
 EDGENET_TEST_ACCIDENT="SIGKILL 12" lets something happen after 12 steps: a signal, a loss of NaN (NAN), or a
 full disk (FULL).
@@ -14,7 +16,9 @@ from typing import Any
 
 from edgenet.__main__ import main
 from edgenet.variants import VARIANTS
-from tests.networks import small_variant
+from tests.networks import FAMILY_HEADS, small_variant
+
+STAGES = {"b": 2, "lite": 3, "edgetpu": 3, "v2": 4}  # V2's fourth is the first with squeeze-and-excite
 
 
 def happen(name: str, logs: Any) -> None:
@@ -45,8 +49,9 @@ def prepare_accident(name: str, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    small = small_variant("lite")
-    VARIANTS["lite0"] = replace(small, stages=small.stages[:3])
+    for family, head in FAMILY_HEADS.items():
+        small = small_variant(family)
+        VARIANTS[head] = replace(small, stages=small.stages[: STAGES[family]])
     if "EDGENET_TEST_ACCIDENT" in os.environ:
         accident, steps = os.environ["EDGENET_TEST_ACCIDENT"].split()
         prepare_accident(accident, int(steps))

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from edgenet.artifact import find_artifacts
-from edgenet.errors import InputError
+from edgenet.cli.train import _request as _asked
+from edgenet.compression import parse_compression
 from edgenet.training.recipe import default_recipe
 from edgenet.training.setup import Request, first_weights, request_of_run, setup_record, with_head
 from edgenet.variants import VARIANTS
@@ -42,12 +43,22 @@ def test_a_run_keeps_what_is_cut(tmp_path: Path) -> None:
     assert request_of_run(tmp_path, None, "single")[0].cut_share == 0.25
 
 
-def test_other_pruning_is_no_way_to_train_yet() -> None:
-    from edgenet.cli.train import _cut_share
-
-    assert [_cut_share(text) for text in ("", "channels:0.5")] == [0.0, 0.5]
-    with pytest.raises(InputError, match="edgenet convert --from RUN --prune"):
-        _cut_share("0.5")
+@pytest.mark.parametrize(
+    ("prune", "cluster", "cut_share", "taught"),
+    [
+        ("", "", 0.0, ()),
+        ("channels:0.5", "", 0.5, ()),
+        ("channels:0.5", "16", 0.5, ("cluster",)),
+        ("0.5", "", 0.0, ("prune",)),
+        ("2:4", "8", 0.0, ("prune", "cluster")),
+    ],
+)
+def test_channels_are_cut_first_and_all_else_is_taught(
+    prune: str, cluster: str, cut_share: float, taught: tuple[str, ...], tmp_path: Path
+) -> None:
+    compression = parse_compression(prune, cluster)
+    request = _asked("lite0", tmp_path, tmp_path / "run", None, "", None, 0, "single", compression)
+    assert (request.cut_share, request.recipe.compress.techniques) == (cut_share, taught)
 
 
 @pytest.mark.slow
