@@ -130,7 +130,7 @@ class _Work:
         self.room.make_folder(OUT)
         for name, source in zip(names, self.sources, strict=True):
             self.room.send(name, source.path)
-        status, printed = self._run(words, self.options.timeout_s + GRACE_S, "compiling")
+        status, printed = self._run(words, self.options.timeout_s + GRACE_S, "compiling, seconds")
         log = parse_log(printed)
         if status or log.compile_s is None:
             raise self._gave_up(printed, status)
@@ -139,7 +139,7 @@ class _Work:
         ]
 
     def _version(self) -> str:
-        status, printed = self._run(["--version"], VERSION_S, f"asking {self.compiler.place}")
+        status, printed = self._run(["--version"], VERSION_S, f"asking {self.compiler.place}, seconds")
         if status in NOT_FOUND:
             raise MissingError(f"{self.compiler.place} has no {self.compiler.program} that runs", mend=WAYS)
         return parse_version(printed)
@@ -148,6 +148,9 @@ class _Work:
         command = self.compiler.command(self.name, self.room.folder, self.largest_bytes, words)
         status = self.room.run(command, timeout_s, step)
         size_bytes = self.room.sizes([OUTPUT]).get(OUTPUT, 0)
+        if status == TOO_LARGE or size_bytes >= self.largest_bytes:
+            limit = f"{self.largest_bytes >> 20} MiB"
+            raise GateFailed(f"the compiler wrote a file of over {limit} and was ended", mend="see what program it is")
         printed = self.room.fetch(OUTPUT, size_bytes) if size_bytes else b""
         if self.compiler.container and status == ENGINE_FAILED:
             raise MissingError(f"{self.compiler.place} cannot be run: {explain(printed, status)[0]}", mend=WAYS)
@@ -155,9 +158,6 @@ class _Work:
 
     def _gave_up(self, printed: bytes, status: int) -> GateFailed:
         names = ", ".join(source.path.name for source in self.sources)
-        if status == TOO_LARGE:
-            size = f"{self.largest_bytes >> 20} MiB"
-            return GateFailed(f"the compiler wrote over {size} for {names} and was ended", mend="see what is called so")
         reason, mend = explain(printed, status)
         return GateFailed(f"the compiler gave up on {names}: {reason}", mend=mend)
 

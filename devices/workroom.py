@@ -173,7 +173,8 @@ class Workroom:
         """Return a file's content, of the size that `sizes` gave; raise GateFailed for one over the folder's limit."""
         if size_bytes > self._largest_bytes:
             raise GateFailed(f"{name} has {size_bytes} bytes", allowed=f"at most {self._largest_bytes}")
-        self._report(f"fetching {name}", 0, 1)
+        if size_bytes > BLOCK_BYTES:
+            self._report(f"fetching {name}", 0, 1)
         with tempfile.TemporaryDirectory(prefix="edgenet-") as folder:
             place = Path(folder) / "file"
             if shutil.disk_usage(folder).free < size_bytes:
@@ -182,7 +183,6 @@ class Workroom:
             content = place.read_bytes()
         if len(content) != size_bytes:
             raise InputError(f"{name} changed while it was fetched", mend="try again")
-        self._report(f"fetching {name}", 1, 1)
         return content
 
     def _refused(self, task: str, done: Finished) -> EdgenetError:
@@ -190,4 +190,6 @@ class Workroom:
         if any(word in done.stderr for word in FULL):
             mend = f"make room there, or remove what edgenet keeps: edgenet devices clean {self._device.address}"
             return DeviceFull(f"no space left on {self._device.address}: it could not {task}", mend=mend)
-        return MissingError(f"{self._device.address} could not {task}: {said}", mend="a POSIX sh is needed there")
+        return MissingError(
+            f"{self._device.address} could not {task}: {said}", mend="try again; a POSIX sh is needed there"
+        )

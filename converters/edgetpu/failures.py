@@ -24,7 +24,7 @@ LARGE = "take a smaller input (convert --side) or a smaller variant"
 # google-coral/edgetpu, issues 189, 270, 317, 434, 512, 601, 686, 728, 829; the most telling first.
 FAILURES = (
     Failure(
-        re.compile(r"ERROR: Didn't find op for builtin opcode '(\w{1,64})' version '(\d{1,4})'.*"),
+        re.compile(r"ERROR: Didn't find op for builtin opcode '(\w{1,64})' version '(\d{1,4})'.*", re.ASCII),
         "it knows no {} of version {}",
         RECONVERT,
     ),

@@ -15,10 +15,10 @@ LIMIT_BYTES = 4 << 20  # a search over a large graph prints the tensors of each 
 LIMIT_MODELS = 256
 LONGEST_TOLD = 300
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(B|KiB|MiB|GiB)")
-VERSION = re.compile(r"Edge TPU Compiler version (\d{1,9}(?:\.\d{1,12}){1,3})")
-COMPILED = re.compile(r"Models? compiled successfully in (\d{1,12}) ms[.!]?")
-WHOLE = re.compile(r"\d{1,9}")
+SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(B|KiB|MiB|GiB)", re.ASCII)
+VERSION = re.compile(r"Edge TPU Compiler version (\d{1,9}(?:\.\d{1,12}){1,3})", re.ASCII)
+COMPILED = re.compile(r"Models? compiled successfully in (\d{1,12}) ms[.!]?", re.ASCII)
+WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 # What stands before the colon -> the field. Version 2.0 says "available", later ones "remaining".
 SIZES = {
     "Input size": "input_bytes",

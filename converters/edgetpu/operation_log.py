@@ -10,7 +10,7 @@ from edgenet.errors import GateFailed
 
 MAPPED = "Mapped to Edge TPU"
 HEADER = ["Operator", "Count", "Status"]
-ROW = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63}) +(\d{1,6}) +(\S.{0,199})")
+ROW = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63}) +(\d{1,6}) +(\S.{0,199})", re.ASCII)
 LIMIT_ROWS = 2_000
 
 
