@@ -197,7 +197,7 @@ class Conversation:
             if damaged := model.get(DAMAGED.get(event.kind, "")):
                 self._device.remove(PurePosixPath(damaged))
         what, mend = f"on {self._device.address}: {plain(event.message)}", MENDS.get(event.kind, "")
-        if event.kind in ("crash", "load") and any(model["delegate"] == "edgetpu" for model in job["models"]):
+        if event.kind in ("crash", "load") and any(model.get("delegate") == "edgetpu" for model in job["models"]):
             mend = EDGETPU_MEND
         if event.kind in WRONG_KINDS:
             return InputError(what, mend=mend)
