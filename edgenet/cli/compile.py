@@ -145,6 +145,7 @@ def _show_prediction(sources: Sequence[Source], as_json: bool) -> None:
     for source in sources:
         show_report(source.report)
         show()
+    say("predicted only: no compiled file was written")
 
 
 def _emit(sources: Sequence[Source], made: Sequence[CompilationRecord], paths: Sequence[Path]) -> None:
