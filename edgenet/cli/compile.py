@@ -29,7 +29,7 @@ LONGEST_LAYER = 40
 
 Models = Annotated[
     list[Path],
-    typer.Argument(metavar="MODEL...", show_default=False, help="w8a8 .tflite files; several share the chip."),
+    typer.Argument(metavar="MODEL", show_default=False, help="w8a8 .tflite files; several share the chip."),
 ]
 TargetName = Annotated[str, typer.Option("--target", metavar="NAME", help="edgetpu.")]
 CompilerFlag = Annotated[
@@ -99,7 +99,7 @@ def command(
     What check predicts is shown before, and held against what the compiler did.
 
     \b
-    edgenet compile coral/lite0-w8a8.tflite --compiler ssh://build-host --out coral
+    edgenet compile coral/lite0-w8a8.tflite --compiler ssh://build-host --out compiled
     """
     from benchmarks.compile import compile_sources, read_sources
     from benchmarks.compiled_artifact import records, write_compiled

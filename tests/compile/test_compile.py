@@ -78,6 +78,17 @@ def test_an_artifact_becomes_an_artifact(run: Run, model: Path, home: Path, tmp_
     assert done.err.splitlines()[-1] == f"next: edgenet benchmark {artifact.path} --delegate edgetpu"
 
 
+def test_other_verbs_say_what_to_do_with_it(
+    run: Run, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(model, "--compiler", write_double(tmp_path / "bin"), "--out", tmp_path / "out").code == 0
+    (artifact,) = find_artifacts(tmp_path / "out")
+    done = verb("convert", capsys)("--from", artifact.path.with_suffix(".manifest.json"), "--out", tmp_path / "again")
+    assert (done.code, f"repeat {model.name} by its own manifest, and compile it again" in done.err) == (2, True)
+    done = verb("diagnose", capsys)(artifact.path)
+    assert (done.code, "edgenet benchmark FILE --delegate edgetpu holds it to its golden" in done.err) == (2, True)
+
+
 def test_disagreement_is_told_recorded_and_a_gate(run: Run, model: Path, tmp_path: Path) -> None:
     double = write_double(tmp_path / "bin", left=3)
     done = run(model, "--compiler", double, "--out", tmp_path, "--fail-on", "disagreement")

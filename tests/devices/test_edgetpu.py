@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.page_facts import environment_facts
 from benchmarks.read import read_results
-from benchmarks.result import EdgeTpuDeviceRecord
+from benchmarks.result import EdgeTpuDeviceRecord, EdgeTpuLibraryRecord, EdgeTpuRecord
 from converters.check.graph import read_graph
 from converters.runtime import Runner
 from devices.on_device import edgetpu
@@ -26,6 +27,7 @@ from devices.on_device.edgetpu import (
 )
 from edgenet.artifact import Golden, find_artifacts, sha256, write_artifact
 from tests.compile.compiled_shape import compiled
+from tests.results import environment
 from tests.test_artifact import write_small
 from tests.verbs import Run, verb
 
@@ -261,4 +263,9 @@ def test_a_record_holds_what_the_kernel_shows(tmp_path: Path) -> None:
     sysfs(tmp_path, "class/apex/apex_0", APEX)
     sysfs(tmp_path, "bus/usb/devices/2-1", READY)
     rows = [EdgeTpuDeviceRecord.model_validate_json(json.dumps(row)) for row in edgetpu_devices(tmp_path)]
-    assert [row.bus for row in rows] == ["usb", "pcie"]
+    library = EdgeTpuLibraryRecord(path="/x", sha256="", version="", package="libedgetpu1-std", clock="std")
+    facts = dict(environment_facts(environment(edgetpu=EdgeTpuRecord(library=library, devices=tuple(rows)))))
+    assert facts["Edge TPU"] == (
+        "libedgetpu1-std: clock std; version not told; USB 2-1 at 5,000 Mbit/s; "
+        "PCIe apex_0, 5.0 GT/s PCIe x1; slows itself down at 84.8, 89.8, 94.8 °C"
+    )
