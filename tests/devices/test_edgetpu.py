@@ -177,10 +177,10 @@ def test_the_chip_runs_it(run: Run, model: Path, library: Path, tmp_path: Path) 
     assert (record.library.version, record.library.clock) == ("A double of libedgetpu, RuntimeVersion(14)", "max")
     assert len(record.library.sha256) == 64
     assert all(start.first_inference_s > 0.06 for start in row.cold_starts), "the upload of the parameters"
-    assert 0.002 < row.statistics.median_s < 0.04, "without it"
+    assert 0.002 < row.statistics.median_s < 0.06, "without it"
     assert row.golden is not None
     assert (row.golden.passed, row.golden.equal_share, row.golden.most_steps) == (True, 1.0, 0)
-    assert "  first inference 6" in done.out and " ms (the parameters go to the chip), then " in done.out
+    assert "  first inference " in done.out and " ms (the parameters go to the chip), then " in done.out
     assert "  answers beside those of a CPU: 100.0 % equal to the bit, none off by more than 0 steps" in done.out
     assert "clock max; A double of libedgetpu, RuntimeVersion(14)" in done.out
 
