@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from devices.on_device.edgetpu import (
 )
 from edgenet.artifact import Golden, find_artifacts, sha256, write_artifact
 from tests.compile.compiled_shape import compiled
+from tests.devices.ssh_user import users_home
+from tests.devices.sshd import missing, sshd
 from tests.results import environment
 from tests.test_artifact import write_small
 from tests.verbs import Run, verb
@@ -199,6 +202,25 @@ def test_answers_that_are_off(
     monkeypatch.setenv("EDGETPU_DOUBLE", str(off))
     done = run(model, *WORDS)
     assert (done.code, says in done.out + done.err) == (code, True), done.err
+
+
+@needs_compiler
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_on_a_board_over_ssh(
+    model: Path, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = f'#!/bin/sh\nexec {sys.executable} "$@"\n'
+    settings = {"LD_LIBRARY_PATH": str(library)}
+    with sshd(tmp_path / "board", set_env=settings, commands={"python3": python}) as board:
+        users_home(tmp_path / "user", board.ssh_config.read_text(), monkeypatch)
+        done = verb("benchmark", capsys)(model, *WORDS[:-1], tmp_path / "out", "--device", "ssh://device")
+        assert done.code == 0, done.err
+        assert board.wait_until_idle() == []
+    ((_, result),) = read_results(tmp_path / "out")
+    assert result.environment.edgetpu is not None
+    assert result.environment.edgetpu.library.path == str(library / "libedgetpu.so.1")
+    assert result.measurements[0].golden is not None
+    assert result.measurements[0].golden.equal_share == 1.0
 
 
 @needs_compiler
