@@ -1,4 +1,4 @@
-"""The Python face of measuring: edgenet.benchmark, edgenet.compare and edgenet.verify_runtimes."""
+"""The Python face of what needs devices: edgenet.benchmark, compare, compile and verify_runtimes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 from benchmarks.compare import Comparison
 from benchmarks.compare import compare as compare_results
+from benchmarks.compile import compile_sources, read_sources
+from benchmarks.compiled_artifact import records, write_compiled
+from benchmarks.compilers import find_compiler
 from benchmarks.measure import measure, write_results
 from benchmarks.plan import Plan, find_models
 from benchmarks.protocol import parse_protocol
@@ -17,10 +20,12 @@ from benchmarks.result import BenchmarkRecord
 from benchmarks.runtimes import verify_runtimes as run_everywhere
 from converters.cross_runtime import Source
 from converters.cross_table import CrossTable
+from converters.edgetpu.options import CompilerOptions
 from converters.runtimes import ALL, parse_runtimes
 from devices.open import binary_of, open_device
 from edgenet.atomic import make_folder
 from edgenet.errors import InputError
+from edgenet.manifest import CompilationRecord
 from edgenet.progress import Report, silent
 
 AnyPath = str | PathLike[str]
@@ -72,6 +77,34 @@ def benchmark(
 def compare(a: AnyPath | BenchmarkRecord, b: AnyPath | BenchmarkRecord) -> list[Comparison]:
     """Compare two results, or the files that hold them, setting by setting: b against a; raise InputError."""
     return compare_results(_result(a), _result(b))
+
+
+def compile(
+    *models: AnyPath,
+    out: AnyPath,
+    compiler: str = "auto",
+    segments: int = 1,
+    minimum_runtime: int = 0,
+    search: bool = False,
+    intermediate: Sequence[str] = (),
+    timeout_s: float = 180.0,
+    report: Report = silent,
+) -> list[CompilationRecord]:
+    """Have the real Edge TPU compiler compile w8a8 files into the folder `out`, like `edgenet compile`; see its flags.
+
+    Return what became of each model. Raise InputError for a file that no compiler takes, MissingError where none is
+    found, GateFailed where it gives up or takes nothing of a file.
+    """
+    options = CompilerOptions(timeout_s, segments, minimum_runtime, search, tuple(intermediate))
+    sources = read_sources([Path(model) for model in models])
+    if not sources:
+        raise InputError("no model was named", allowed="w8a8 .tflite files")
+    found = find_compiler(compiler)
+    make_folder(Path(out))
+    compiled = compile_sources(sources, found, options, report)
+    made = records(compiled)
+    write_compiled(compiled, made, Path(out), ("edgenet.compile",))
+    return made
 
 
 def verify_runtimes(

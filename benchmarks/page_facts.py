@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.edgetpu_text import machine_lines
 from benchmarks.page_plots import milliseconds
 from benchmarks.result import (
     BenchmarkRecord,
@@ -167,7 +168,8 @@ def environment_facts(environment: EnvironmentRecord) -> Facts:
     """Return what holds for the whole session."""
     usb = [f"{plain(name)} ({speed / 1e6:,.0f} Mbit/s)" for name, speed in environment.usb.items()]
     facts = [("Power meter", plain(environment.power_source))] if environment.power_source else []
-    return facts + ([("USB", ", ".join(usb))] if usb else [])
+    edgetpu = "; ".join(machine_lines(environment.edgetpu)) if environment.edgetpu else ""
+    return [*facts, *([("USB", ", ".join(usb))] if usb else []), *([("Edge TPU", edgetpu)] if edgetpu else [])]
 
 
 def state_rows(environment: EnvironmentRecord) -> list[StateRow]:

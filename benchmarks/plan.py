@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.result import ProtocolRecord
+from converters.check.compiled import may_be_compiled
 from edgenet.artifact import MANIFEST_SUFFIX, MODEL_SUFFIX, ONNX_SUFFIX, beside, find_artifacts, read_manifest
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest
 
 TFLITE_MAGIC = b"TFL3"  # at byte 4: the flatbuffer's file identifier
+EDGETPU = "edgetpu"
 SHORTEST_TIMEOUT_S = 1.0
 DEFAULT_DELEGATE = {"tflite": "xnnpack", "onnx": "cpu"}
 
@@ -53,6 +55,9 @@ class Plan:
         if not self.timeout_s >= SHORTEST_TIMEOUT_S:
             raise InputError(f"the timeout cannot be {self.timeout_s:g} s", allowed=f"{SHORTEST_TIMEOUT_S:g} s or more")
 
+        for model in self.models:
+            _check_compiled(model, self.delegate_of(model))
+
     def delegate_of(self, model: Model) -> str:
         """Return the delegate that a model is run with."""
         return self.delegate or DEFAULT_DELEGATE[model.format]
@@ -71,6 +76,20 @@ def find_models(paths: tuple[Path, ...]) -> tuple[Model, ...]:
         label = _unlike(f"{folder}-{path.name}" if folder else path.name, {model.label for model in models})
         models.append(Model(path, label, kind, manifest, golden))
     return tuple(models)
+
+
+def _check_compiled(model: Model, delegate: str) -> None:
+    """Refuse what can only fail on the device: of a file that is not compiled an Edge TPU runs nothing."""
+    compiled = model.format == "tflite" and may_be_compiled(model.path.read_bytes())
+    if delegate == EDGETPU and not compiled:
+        mend = f"edgenet compile {model.path}, and benchmark what it writes"
+        raise InputError(f"{model.label} is not compiled: nothing of it would run on an Edge TPU", mend=mend)
+    if compiled and delegate in DEFAULT_DELEGATE.values():
+        raise InputError(
+            f"{model.label} is compiled for the Edge TPU",
+            allowed="--delegate edgetpu",
+            mend="add it, or take the model",
+        )
 
 
 def _unlike(name: str, taken: set[str]) -> str:

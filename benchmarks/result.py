@@ -77,6 +77,36 @@ class SnapshotRecord(Record):
     power_w: float | None
 
 
+class EdgeTpuLibraryRecord(Record):
+    """The libedgetpu that was loaded; "" is not known."""
+
+    path: str
+    sha256: str
+    version: str  # as it says itself: its compiler's and the runtime's version
+    package: str  # Debian's
+    clock: Literal["std", "max", ""]  # max: the chip's full 500 MHz
+
+
+class EdgeTpuDeviceRecord(Record):
+    """An Edge TPU that the device's kernel shows."""
+
+    bus: Literal["usb", "pcie"]
+    place: str  # in sysfs: 2-1, apex_0
+    node: str
+    has_firmware: bool  # a USB accelerator gets it from its first user
+    bits_per_s: float | None  # USB's, as negotiated
+    link: str  # PCIe's: 5.0 GT/s PCIe x1
+    trip_points_c: tuple[float, ...]  # from each on the chip's clock is halved once more
+    warnings_c: tuple[float, ...]  # from the last on the chip switches itself off
+
+
+class EdgeTpuRecord(Record):
+    """The library and the chips there are; which one of several libedgetpu took is not told."""
+
+    library: EdgeTpuLibraryRecord
+    devices: tuple[EdgeTpuDeviceRecord, ...]
+
+
 class EnvironmentRecord(Record):
     """The device's state before, during and after; `usb` lists devices with their speed in bits per second."""
 
@@ -85,6 +115,7 @@ class EnvironmentRecord(Record):
     during: tuple[SnapshotRecord, ...]
     usb: dict[str, float]
     power_source: str | None  # the meter that power_w comes from
+    edgetpu: EdgeTpuRecord | None = None  # None: none was asked for
 
 
 class ProtocolRecord(Record):
@@ -145,6 +176,8 @@ class GoldenRecord(Record):
     tolerance: float
     error_ratio: float | None  # distance from the float network over the stored answers'; None: they are its own
     passed: bool
+    equal_share: float | None = None  # of the answers, to the last bit; None: the output is no integer
+    most_steps: int | None = None  # of the output's scale that an answer is off
 
 
 class OpTimeRecord(Record):

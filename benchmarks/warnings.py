@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,7 @@ WARMED_C = 20.0  # first and last runs were on a chip in quite another state
 NEAR_LIMIT_C = 5.0  # thermal zones differ by this much from the spot that the firmware watches
 LITTLE_MEMORY = 0.1  # of the device's memory: below it the system starts to drop and to swap pages
 NO_DELEGATE = "cpu"
+EDGE_TPU, USB_3_BITS_PER_S = "Edge TPU", 5e9
 MOST_NODES = 0.9  # XNNPACK leaves the two ops that turn uint8 into int8 and back
 POWER_MEND = "use the board's own power supply (5 V and 3 A or more; 5 A for a Pi 5) and a short, thick cable"
 COOLING_MEND = "add a heat sink or a fan, or a longer --cooldown"
@@ -68,6 +70,11 @@ class Code(Enum):
         "the model is slow for this device: take the figures as rough, or a smaller --batch and fewer --processes",
     )
     IMPRECISE = Template("the median is known roughly: {}", "measure longer, with --protocol standard or mlperf")
+    EDGETPU_SLOW_BUS = Template(
+        "the Edge TPU is on a slow bus ({}): whatever goes to it takes ten times as long as on USB 3",
+        "use a USB 3 port (a blue one) and a USB 3 cable, without a hub between",
+    )
+    EDGETPU_HOT = Template("the Edge TPU came to {}", COOLING_MEND)
     DELEGATE_MISSING = Template(
         "the delegate was not applied: {}; the runtime's own kernels ran",
         "edgenet devices setup installs a runtime that has it; or say --delegate cpu",
@@ -133,9 +140,7 @@ def _slow_clock(result: BenchmarkRecord) -> Iterator[WarningRecord]:
 def _heat(result: BenchmarkRecord) -> Iterator[WarningRecord]:
     before = result.environment.before.temperatures_c
     rows = [(c, zone) for row in _snapshots(result) for zone, c in row.temperatures_c.items()]
-    if not rows:
-        return
-    hottest_c, zone = max(rows)
+    hottest_c, zone = max((row for row in rows if not row[1].startswith(EDGE_TPU)), default=(-math.inf, ""))
     limit_c = _limit_c(result.device.model)
     if limit_c is not None and hottest_c > limit_c - NEAR_LIMIT_C:
         yield Code.HOT.of(f"{hottest_c:.0f} °C ({zone}); it slows itself down from {limit_c} °C on")
@@ -143,6 +148,22 @@ def _heat(result: BenchmarkRecord) -> Iterator[WarningRecord]:
     rise_c, zone = max(rises, default=(0.0, ""))
     if rise_c > WARMED_C:
         yield Code.WARMED.of(f"{rise_c:.0f} °C ({zone})")
+
+
+def _edgetpu(result: BenchmarkRecord) -> Iterator[WarningRecord]:
+    if result.environment.edgetpu is None:
+        return
+    chips = result.environment.edgetpu.devices
+    slow = [row for row in chips if row.bits_per_s is not None and row.bits_per_s < USB_3_BITS_PER_S]
+    if slow:
+        yield Code.EDGETPU_SLOW_BUS.of(f"USB {slow[0].place} at {(slow[0].bits_per_s or 0.0) / 1e6:.0f} Mbit/s")
+    for chip in chips:
+        key = f"{EDGE_TPU} ({chip.place})"
+        hottest_c = max((row.temperatures_c.get(key, -math.inf) for row in _snapshots(result)), default=-math.inf)
+        passed = [limit_c for limit_c in chip.trip_points_c if hottest_c >= limit_c]
+        if passed:
+            halved = "once" if len(passed) == 1 else f"{len(passed)} times"
+            yield Code.EDGETPU_HOT.of(f"{hottest_c:.0f} °C ({chip.place}), and its clock was halved {halved}")
 
 
 def _limit_c(model: str) -> int | None:
@@ -240,8 +261,8 @@ def _unchecked(result: BenchmarkRecord) -> Iterator[WarningRecord]:
 
 
 CHECKS: tuple[Callable[[BenchmarkRecord], Iterator[WarningRecord]], ...] = (
-    _emulated, _governor, _throttled, _slow_clock, _heat, _other_load, _little_memory, _too_many_threads, _drift,
-    _outliers, _too_few_runs, _imprecise, _delegate_missing, _delegate_partial, _unchecked,
+    _emulated, _governor, _throttled, _slow_clock, _heat, _edgetpu, _other_load, _little_memory, _too_many_threads,
+    _drift, _outliers, _too_few_runs, _imprecise, _delegate_missing, _delegate_partial, _unchecked,
 )  # fmt: skip
 
 

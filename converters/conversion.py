@@ -64,6 +64,10 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
     """
     manifest = read_manifest(path)
     source, record = manifest.weights.source, manifest.calibration
+    if manifest.compilation:
+        before = manifest.compilation.source_file
+        mend = f"repeat {before} by its own manifest, and compile it again with edgenet compile"
+        raise InputError(f"{path.name} is of a file that was compiled", mend=mend)
     if source == "model":
         raise InputError(
             f"{path.name} comes from edgenet quantize", mend="repeat that command; it stands in the manifest"

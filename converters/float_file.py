@@ -85,7 +85,7 @@ class _Writer:
 
     def _layer(self, layer: Layer, x: int, folded: FoldedLayer | None = None) -> int:
         folded = folded or fold(layer, self.weights)
-        symmetric = self.weights.convention.padding == "symmetric" and layer.stride > 1
+        symmetric = self.weights.convention.padding == "symmetric" and layer.stride > 1 and layer.kernel > 1
         if symmetric:
             x = self._pad(layer, x)
         x = _CONVOLUTIONS[layer.kind](self, layer, x, folded, symmetric)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from converters import flatbuffer
+from converters.check.compiled import CUSTOM_OP
 from converters.edit import text
 from converters.flatbuffer import Model
 from converters.loaded import LoadedModel
@@ -12,6 +13,10 @@ from converters.onnx_file.runner import OnnxRunner
 from converters.patterns import Op, op_code
 from converters.runtime import Runner
 from edgenet.errors import InputError, MissingError
+
+COMPILED_MEND = (
+    "it is compiled for an Edge TPU: edgenet benchmark FILE --delegate edgetpu holds it to its golden answers"
+)
 
 
 def examine(content: bytes, is_onnx: bool) -> dict[str, str]:
@@ -37,7 +42,9 @@ def _tflite(content: bytes) -> LoadedModel:
         for name, tensor in _custom_ops(model):
             if name in error.what:  # the runtime brings a few custom ops: only one that it stumbles over is named
                 raise InputError(
-                    f"op {name!r} (tensor {tensor!r}) is in no runtime here", allowed="TFLite's builtin ops"
+                    f"op {name!r} (tensor {tensor!r}) is in no runtime here",
+                    allowed="TFLite's builtin ops",
+                    mend=COMPILED_MEND if name == CUSTOM_OP else "",
                 ) from error
         raise
 

@@ -43,10 +43,15 @@ MENDS = {
     "affinity": "name cores of the device with --affinity",
     "file": "try again: the file on the device was damaged and is sent anew",
 }
+# Its interface to the runtime is C++ in part, and is of one TensorFlow version: google-coral/edgetpu 674, 845, 871.
+EDGETPU_MEND = (
+    "libedgetpu and the runtime have to fit each other: try a libedgetpu that is built for a newer TensorFlow, or "
+    "another runtime (edgenet devices setup)"
+)
 # What of a model may be damaged on the device when it says so: removed there, it is sent anew.
 DAMAGED = {"file": "path", "golden": "golden"}
 WRONG_KINDS = ("affinity",)
-MISSING_KINDS = ("missing-runtime", "delegate", "governor")
+MISSING_KINDS = ("missing-runtime", "delegate", "edgetpu", "governor")  # edgetpu: the device tells the mend
 
 
 Steps = Annotated[int, Field(ge=0, le=2**53)]
@@ -192,6 +197,8 @@ class Conversation:
             if damaged := model.get(DAMAGED.get(event.kind, "")):
                 self._device.remove(PurePosixPath(damaged))
         what, mend = f"on {self._device.address}: {plain(event.message)}", MENDS.get(event.kind, "")
+        if event.kind in ("crash", "load") and any(model.get("delegate") == "edgetpu" for model in job["models"]):
+            mend = EDGETPU_MEND
         if event.kind in WRONG_KINDS:
             return InputError(what, mend=mend)
         return (MissingError if event.kind in MISSING_KINDS else GateFailed)(what, mend=mend)

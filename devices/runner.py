@@ -9,6 +9,7 @@ from importlib import resources
 # In this order: each uses only names of the parts before it.
 PARTS = (
     "board",
+    "edgetpu",
     "state",
     "governor",
     "lock",

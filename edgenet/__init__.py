@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.api import benchmark, compare, verify_runtimes
+    from benchmarks.api import benchmark, compare, compile, verify_runtimes
     from converters.api import convert, diagnose, quantize, verify
     from converters.check.check import check
     from converters.repair.gate import Gate
@@ -35,6 +35,7 @@ _HOMES = {
     "build": "edgenet.build",
     "check": "converters.check.check",
     "compare": "benchmarks.api",
+    "compile": "benchmarks.api",
     "convert": "converters.api",
     "count": "edgenet.counts",
     "diagnose": "converters.api",
@@ -62,6 +63,7 @@ __all__ = [
     "build",
     "check",
     "compare",
+    "compile",
     "convert",
     "count",
     "diagnose",

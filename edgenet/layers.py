@@ -221,12 +221,14 @@ def _inverted(
 def _fused(
     variant: Variant, stage: Stage, name: str, side: int, stride: int, in_c: int, mid_c: int, out_c: int
 ) -> LayerRows:
-    """Return fused MBConv: kxk expansion | 1x1 projection; with expansion 1 a single kxk convolution."""
+    """Return fused MBConv: kxk expansion | 1x1 projection, one of which has the stride; without expansion one kxk."""
     act, out_side, k = variant.rules.activation, _halve(side, stride), stage.kernel
     if stage.expand == 1:
         return (Layer(f"{name}.conv", "conv", k, stride, in_c, out_c, side, out_side, f"{name}.bn1", act),), ()
-    exp = Layer(f"{name}.conv_exp", "conv", k, stride, in_c, mid_c, side, out_side, f"{name}.bn1", act)
-    return (exp,), (Layer(f"{name}.conv_pwl", "conv", 1, 1, mid_c, out_c, out_side, out_side, f"{name}.bn2"),)
+    first, second = (stride, 1) if stage.stride_on == "expansion" else (1, stride)
+    wide = _halve(side, first)
+    exp = Layer(f"{name}.conv_exp", "conv", k, first, in_c, mid_c, side, wide, f"{name}.bn1", act)
+    return (exp,), (Layer(f"{name}.conv_pwl", "conv", 1, second, mid_c, out_c, wide, out_side, f"{name}.bn2"),)
 
 
 def _squeeze(variant: Variant, stage: Stage, name: str, in_channels: int, wide: int) -> tuple[Layer, Layer]:

@@ -204,6 +204,59 @@ class CompressionRecord(Record):
 CompilerTarget = Literal["edgetpu"]
 
 
+class StatusRecord(Record):
+    """A row of the compiler's operation log: so many ops of one kind, and what became of them."""
+
+    operator: str
+    count: int
+    status: str
+
+
+class LeftRecord(Record):
+    """An op of the model that the compiled file leaves to the CPU."""
+
+    index: int  # in the model
+    operator: str
+    layer: str
+    status: str  # the compiler's words; several where its log does not tell ops of one kind apart
+    predicted: Literal["mapped", "may be unmapped", "CPU"]
+    mend: str
+
+
+class CompiledFileRecord(Record):
+    """A file that the compiler wrote, as it was read afterwards; bytes are those of the chip's own programs in it."""
+
+    file: FileName
+    sha256: str
+    size_bytes: int
+    accelerated_parts: int  # custom ops
+    minimum_runtime: int
+    instruction_bytes: int
+    cached_parameter_bytes: int
+    streamed_parameter_bytes: int
+
+
+class CompilationRecord(Record):
+    """What a compiler made of a model: by its logs, by its files, and by what was predicted."""
+
+    target: CompilerTarget
+    compiler_version: str
+    place: str  # where it ran: its path here, docker:IMAGE, ssh://HOST
+    arguments: tuple[str, ...]
+    source_file: FileName
+    source_sha256: str
+    compiled_with: tuple[FileName, ...]  # models that share the chip's memory with this one
+    compile_s: float
+    log: dict[str, int]  # what its log says of the model; sizes as rounded there. A pipeline's has a sum over segments
+    operators: int  # of the model
+    mapped_operators: int
+    statuses: tuple[StatusRecord, ...]
+    left: tuple[LeftRecord, ...]
+    doubts: int  # ops of which nothing published said where they would run
+    disagreements: tuple[str, ...]  # with what was predicted, and between log and file
+    files: tuple[CompiledFileRecord, ...]  # more than one: the segments of a pipeline
+
+
 class Manifest(Record):
     """Everything that is known about one artifact."""
 
@@ -228,6 +281,7 @@ class Manifest(Record):
     repair: RepairRecord | None = None
     compression: CompressionRecord | None = None
     target: CompilerTarget | None = None  # the compiler whose limits a w8a8 .tflite file keeps
+    compilation: CompilationRecord | None = None  # of a file that a compiler made of an artifact
     tool_versions: dict[str, str]
     command: tuple[str, ...]
 

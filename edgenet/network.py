@@ -117,7 +117,7 @@ class _Builder:
 
     def _layer(self, layer: Layer, x: Tensor) -> Tensor:
         padding = "same"
-        if self.convention.padding == "symmetric" and layer.stride > 1:
+        if self.convention.padding == "symmetric" and layer.stride > 1 and layer.kernel > 1:
             x = tf_keras.layers.ZeroPadding2D(layer.kernel // 2, name=f"{layer.name}.padding")(x)
             padding = "valid"
         x = self._convolution(layer, padding)(x)

@@ -6,7 +6,7 @@ Sources: tensorflow/tpu `models/official/efficientnet` (B, Lite, EdgeTPU), googl
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, get_args
 
@@ -31,6 +31,7 @@ class Stage:
     squeeze: float = 0.0  # squeeze-and-excite width as a share of the block's INPUT channels; 0 = none
     skip: bool = True
     expand_from: int = 0  # channels that `expand` multiplies where the source declares other ones than the input has
+    stride_on: Literal["expansion", "projection"] = "expansion"  # of a fused block
 
 
 #           kind  repeats k s e  in   out  squeeze
@@ -54,7 +55,8 @@ LITE_STAGES = (
 )
 # The first row declares 24 input channels although the stem gives 32: its expansion is 24 * 4 = 96 wide (scaled with
 # the width), and it has no skip. The stride of a fused block sits on its 3x3 expansion, as in tensorflow/tpu since
-# commit 32572cb and in timm; the files of August 2019 had it on the 1x1 projection (tensorflow/tpu#660).
+# commit 32572cb and in timm; the files of August 2019 had it on the 1x1 projection (tensorflow/tpu#660), which costs a
+# quarter more: `edgetpu-s:released` is that network. The weights of the one fit the other.
 EDGETPU_STAGES = (
     Stage("fused", 1, 3, 1, 4, 32, 24, skip=False, expand_from=24),
     Stage("fused", 2, 3, 2, 8, 24, 32),
@@ -62,6 +64,9 @@ EDGETPU_STAGES = (
     Stage("inverted", 5, 5, 2, 8, 48, 96),
     Stage("inverted", 4, 5, 1, 8, 96, 144),
     Stage("inverted", 2, 5, 2, 8, 144, 192),
+)
+EDGETPU_RELEASED_STAGES = tuple(
+    replace(row, stride_on="projection") if row.kind == "fused" else row for row in EDGETPU_STAGES
 )
 V2_BASE_STAGES = (
     Stage("fused", 1, 3, 1, 1, 32, 16),
@@ -145,6 +150,13 @@ class Variant:
         """Return what all variants of the family share."""
         return FAMILIES[self.family]
 
+    @property
+    def trained_as(self) -> str:
+        """The variant that weights and accuracy are published under: where a stride sits changes no weight."""
+        return self.name.removesuffix(RELEASED)
+
+
+RELEASED = "-released"
 
 #       name      family  stages       width depth side dropout train_side
 _ROWS = (
@@ -189,15 +201,20 @@ _EDGETPU_SHORT = {"es": "edgetpu-s", "em": "edgetpu-m", "el": "edgetpu-l"}
 
 
 def parse_variant(text: str) -> Variant:
-    """Return the variant of a short, long or `scaled:PHI` name; raise InputError for any other."""
+    """Return the variant of a short, long, `scaled:PHI` or `edgetpu-s:released` name; raise InputError for others."""
     if match := _SCALED.fullmatch(text.strip().lower()):  # the dash is how file names and manifests spell it
         return _parse_scaled(text, match)
     short = _short_name(text)
     if short in VARIANTS:
         return VARIANTS[short]
+    base = VARIANTS.get(re.sub(r"[:-]released$", "", short))
+    if base and base.family == "edgetpu":
+        return replace(base, name=base.name + RELEASED, stages=EDGETPU_RELEASED_STAGES)
     close = get_close_matches(short, VARIANTS, n=1)
     mend = f"did you mean {close[0]}?" if close else "edgenet list shows them all"
-    raise InputError(f"unknown variant {text!r}", allowed=f"{', '.join(VARIANTS)}, scaled:PHI", mend=mend)
+    raise InputError(
+        f"unknown variant {text!r}", allowed=f"{', '.join(VARIANTS)}, scaled:PHI, edgetpu-s:released", mend=mend
+    )
 
 
 def _short_name(text: str) -> str:

@@ -14,6 +14,8 @@ from edgenet.__main__ import main
 from edgenet.cli import app
 from edgenet.cli.app import VERBS, Group
 from edgenet.errors import GateFailed, InputError, MissingError
+from tests.compile.compiler_double import write_double
+from tests.test_artifact import write_small
 from tests.training.pictures import write_colours
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +34,7 @@ EXAMPLES = {
     "verify": ["verify", "lite0-w8-random.tflite"],
     "diagnose": ["diagnose", "lite0-w8-random.tflite"],
     "check": ["check", "lite0-w8-random.tflite", "--target", "xnnpack"],
+    "compile": ["compile", "small", "--compiler", "bin/edgetpu_compiler", "--out", "compiled"],  # a double of it
     "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
     "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
     "report": ["report", "results"],
@@ -68,6 +71,8 @@ def json_outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome
     """Run every example with --json."""
     folder = tmp_path_factory.mktemp("examples")
     write_colours(folder / "colours", 4)
+    write_small(folder / "small", ["w8a8"])
+    write_double(folder / "bin")
     (folder / "brief.toml").write_text("[schedule]\nbatch_size = 2\nwarmup_epochs = 1\nepochs = 1\n")
     outcomes = {}
     for verb, arguments in EXAMPLES.items():

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from edgenet.counts import layer_macs
+from edgenet.counts import count, layer_macs
+from edgenet.errors import InputError
 from edgenet.layers import LAST_DROP_RATE, Layer, expand
 from edgenet.variants import VARIANTS, parse_variant
 
@@ -136,3 +137,30 @@ def test_a_large_phi_still_chains() -> None:
     network = expand(parse_variant("scaled:10"))
     assert network.side_px == 904
     assert network.head.out_side == 29
+
+
+# architectures.md's figures: multiply-adds in millions, and the largest activation.
+RELEASED = {"edgetpu-s": (2352.31, 2_408_448), "edgetpu-m": (3660.29, 2_764_800), "edgetpu-l": (9661.90, 5_760_000)}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_edgetpu_as_released_has_its_stride_on_the_projection(name: str) -> None:
+    """The same weights, another graph: whichever is meant is said, and stands in the variant's name."""
+    released, current = (
+        expand(variant, num_classes=1001) for variant in (parse_variant(f"{name}:released"), VARIANTS[name])
+    )
+    assert released.variant.name == f"{name}-released"
+    assert parse_variant(f"{name}-released") == released.variant, "as manifests spell it"
+    assert released.variant.trained_as == name
+    (first,) = (block for block in released.blocks if block.name == "blocks.1.0")
+    assert [layer.stride for layer in first.layers] == [1, 2]
+    counts = count(released)
+    assert (round(counts.macs / 1e6, 2), counts.peak_activation) == RELEASED[name]
+    assert counts.trainable == count(current).trainable
+    shapes = [[layer.weight_shape for layer in network.layers] for network in (released, current)]
+    assert shapes[0] == shapes[1]
+
+
+def test_only_edgetpu_was_released_otherwise() -> None:
+    with pytest.raises(InputError, match="unknown variant 'lite0:released'"):
+        parse_variant("lite0:released")

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.result import BenchmarkRecord, DriftRecord, ThrottledRecord
+from benchmarks.result import (
+    BenchmarkRecord,
+    DriftRecord,
+    EdgeTpuDeviceRecord,
+    EdgeTpuLibraryRecord,
+    EdgeTpuRecord,
+    ThrottledRecord,
+)
 from benchmarks.warnings import Code, find_warnings
 from tests.results import (
     DEVICE,
@@ -58,6 +65,22 @@ def on(model: str) -> dict[str, Any]:
     return {"device": DEVICE.model_copy(update={"model": model})}
 
 
+def coral(chip: dict[str, Any], *snapshots: dict[str, Any]) -> BenchmarkRecord:
+    """Return a result with an Edge TPU."""
+    library = EdgeTpuLibraryRecord(path="", sha256="", version="", package="", clock="")
+    found = EdgeTpuDeviceRecord(
+        **{"bus": "usb", "place": "2-1", "node": "", "has_firmware": True, "bits_per_s": 5e9, "link": "",
+           "trip_points_c": (), "warnings_c": (), **chip}
+    )  # fmt: skip
+    record = EdgeTpuRecord(library=library, devices=(found,))
+    made = during(*snapshots)
+    return made.model_copy(update={"environment": made.environment.model_copy(update={"edgetpu": record})})
+
+
+USB_2 = {"bits_per_s": 480e6}
+PCIE = {"bus": "pcie", "place": "apex_0", "bits_per_s": None, "trip_points_c": (84.8, 89.8, 94.8)}
+
+
 @dataclass(frozen=True)
 class Case:
     id: str
@@ -67,6 +90,13 @@ class Case:
 
 
 CASES = [
+    Case("Edge TPU, USB 2", lambda: coral(USB_2), Code.EDGETPU_SLOW_BUS, "slow bus (USB 2-1 at 480 Mbit/s)"),
+    Case(
+        "Edge TPU, hot",
+        lambda: coral(PCIE, {"temperatures_c": {"Edge TPU (apex_0)": 91.1}}),
+        Code.EDGETPU_HOT,
+        "the Edge TPU came to 91 °C (apex_0), and its clock was halved 2 times",
+    ),
     Case("emulated", lambda: result(provenance="emulated"), Code.EMULATED, "emulated (aarch64 on another processor)"),
     Case(
         "governor",
@@ -202,6 +232,9 @@ NO_CAUSE: dict[str, Callable[[], BenchmarkRecord]] = {
     "a tiny trend": lambda: counted(drift=DriftRecord(relative_change=0.01, p_value=0.0001)),
     "no delegate wanted": lambda: delegated(asked="cpu", applied="", delegated_nodes=0, partitions=0),
     "the two ops of uint8": lambda: delegated(nodes=62, delegated_nodes=60),
+    "an Edge TPU on USB 3": lambda: coral({}),
+    # Hotter than the board may get: the limit of its processor is none of the chip's.
+    "a warm Edge TPU": lambda: coral(PCIE, {"temperatures_c": {"Edge TPU (apex_0)": 84.0}}),
     "an Edge TPU file": lambda: delegated(asked="edgetpu", applied="Edge TPU", nodes=3, delegated_nodes=1),
     "a runtime that tells no nodes": lambda: delegated(applied="X", nodes=None, delegated_nodes=None, partitions=None),
 }  # fmt: skip

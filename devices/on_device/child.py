@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from devices.on_device.edgetpu import edgetpu_library
 from devices.on_device.litert_profile import ProfileError
 from devices.on_device.model_runtime import (
     ModelError,
@@ -112,6 +113,7 @@ class MeasuringChild:
             "first_inference_s": ended_s - first_s,
             "coverage": self._model.coverage(),
             "runtime": self._model.runtime,
+            "edgetpu": edgetpu_library(Path("/")) if delegate == "edgetpu" else None,
             "memory": {
                 "before_load_bytes": before_bytes,
                 "after_load_bytes": after_load_bytes,
@@ -199,20 +201,24 @@ class MeasuringChild:
 def compare_golden(answers: Any, logits: Any, float_logits: Any, step: float) -> dict[str, object]:
     """Hold answers [N, classes] against the stored ones: equal but for rounding, or as near to the float network.
 
-    `step` is the output's scale. `error_ratio` is the answers' root mean square distance from the float network over
-    that of the stored ones, None where those are the float network's own.
+    `step` is the output's scale; where there is one, `equal_share` of the answers are the stored ones bit for bit, and
+    none is further off than `most_steps`. `error_ratio` is the answers' root mean square distance from the float
+    network over that of the stored ones, None where those are the float network's own.
     """
     import numpy
 
     worst = float(numpy.abs(answers - logits).max())
     tolerance = max(FLOAT_TOLERANCE * float(numpy.abs(logits).max()), INTEGER_STEPS * step)
     stored = float(numpy.square(logits - float_logits).mean()) ** 0.5
+    steps = numpy.rint(numpy.abs(answers - logits) / (step or 1.0))
     ratio = float(numpy.square(answers - float_logits).mean()) ** 0.5 / stored if stored else None
     return {
         "images": len(answers),
         "max_abs_error": worst,
         "tolerance": tolerance,
         "error_ratio": ratio,
+        "equal_share": float((steps == 0).mean()) if step else None,
+        "most_steps": int(steps.max()) if step else None,
         "passed": worst <= tolerance or (ratio is not None and ratio <= LARGEST_ERROR_RATIO),  # False for NaN
     }
 

@@ -30,7 +30,7 @@ from devices.on_device.session import Session
 SILENCE_S = 30.0  # a host that says nothing for so long is gone
 # Exit codes: edgenet's, and 4 for a device that another session holds.
 FAILED, WRONG, MISSING, BUSY, INTERRUPTED = 1, 2, 3, 4, 130
-MISSING_KINDS = ("missing-runtime", "delegate")
+MISSING_KINDS = ("missing-runtime", "delegate", "edgetpu")
 
 
 class HostGone(Exception):

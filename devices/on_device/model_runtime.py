@@ -9,15 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from devices.on_device.edgetpu import edgetpu_library_name, edgetpu_trouble
 from devices.on_device.litert_profile import LitertProfile, ProfileError, paired_names
 
-# libedgetpu's names, per the Coral documentation.
-EDGETPU_LIBRARY = "libedgetpu.so.1"
 DELEGATE_MEND = "delegates: xnnpack, cpu (no delegate), edgetpu, or the path of a TFLite delegate library"
 
 
 class ModelError(Exception):
-    """A model, a runtime or a delegate that cannot be used; `kind` is missing-runtime, load or delegate."""
+    """A model, a runtime or a delegate that cannot be used; `kind` is missing-runtime, load, delegate or edgetpu."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -271,10 +270,12 @@ def _delegate_arguments(module: Any, delegate: str) -> dict[str, Any]:
         if resolver is None:
             raise ModelError("delegate", "this runtime cannot run without its default delegate")
         return {"experimental_op_resolver_type": resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
-    library = EDGETPU_LIBRARY if delegate == "edgetpu" else delegate
+    library = edgetpu_library_name() if delegate == "edgetpu" else delegate
     if library == delegate and not Path(delegate).is_file():
         raise ModelError("delegate", f"no delegate {delegate!r}; {DELEGATE_MEND}")
     try:
         return {"experimental_delegates": [module.load_delegate(library)]}
     except (OSError, ValueError) as error:
+        if delegate == "edgetpu":
+            raise ModelError("edgetpu", edgetpu_trouble(Path("/"), first_line(error))) from error
         raise ModelError("delegate", f"{library} cannot be loaded: {first_line(error)}") from error

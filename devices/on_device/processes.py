@@ -19,7 +19,7 @@ LOOK_UP_S = 0.5  # how often a waiting session looks whether it is still wanted
 
 
 class SessionFailed(Exception):
-    """A measurement that cannot go on; `kind` is crash, hang, load, golden, delegate, missing-runtime, memory, file."""
+    """A measurement that cannot go on; `kind` is crash, hang, load, golden, delegate, edgetpu, memory, file, ..."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.on_device.board import board_facts
+from devices.on_device.edgetpu import edgetpu_devices
 from devices.on_device.files import check_content, mark_used
 from devices.on_device.governor import Governors
 from devices.on_device.processes import MeasuringProcess, SessionFailed
@@ -35,6 +36,7 @@ class Session:
         self._asked_throttling_s = 0.0
         self._open: list[MeasuringProcess] = []
         self._runtimes: dict[int, dict[str, str]] = {}
+        self._edgetpu: dict[str, Any] | None = None
 
     def measure(self) -> dict[str, object]:
         """Return the session's document; raise SessionFailed, GovernorError."""
@@ -66,6 +68,7 @@ class Session:
                 "during": self._during,
                 "usb": self._state.usb_bits_per_s(),
                 "power_source": self._state.power_source,
+                "edgetpu": self._edgetpu,
             },
             "models": [dict(row, runtime=self._runtimes[index]) for index, row in enumerate(self._job["models"])],
             "measurements": measurements,
@@ -123,6 +126,8 @@ class Session:
             row["golden"] = self._golden(model["name"], group[0])
             row["delegate"].update(facts["coverage"])
             self._runtimes[row["model"]] = facts["runtime"]
+            if facts["edgetpu"]:  # read now: a USB accelerator has got its firmware, and its number and speed with it
+                self._edgetpu = {"library": facts["edgetpu"], "devices": edgetpu_devices(self._root)}
         self._emit("warm up {}".format(model["name"]), 0, 1)
         warm = self._block(group, protocol["warmup_s"], protocol["warmup_runs"])
         row["warmup_runs"] += len(warm[0]["samples_s"])

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from devices.on_device.board import memory_bytes, read_text
+from devices.on_device.edgetpu import edgetpu_temperatures_c
 
 # Raspberry Pi documentation, `vcgencmd get_throttled`; the same bits 16 higher: has occurred since boot.
 THROTTLE_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -65,6 +66,7 @@ class StateReader:
             text = read_text(zone / "temp")
             if is_number(text.lstrip("-")):
                 temperatures["{} ({})".format(read_text(zone / "type") or "zone", zone.name[12:])] = int(text) / 1000
+        temperatures.update(edgetpu_temperatures_c(self._root))
         return temperatures
 
     def _load_average(self) -> list[float] | None:

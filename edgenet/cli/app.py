@@ -37,6 +37,7 @@ VERBS = {
     "verify": Verb("edgenet.cli.verify", "Hold files against their float network, on photos, with gates."),
     "diagnose": Verb("edgenet.cli.diagnose", "Find the layers that a quantized file loses its answers in."),
     "check": Verb("edgenet.cli.check", "Tell what an accelerator will take of a file, and why not the rest."),
+    "compile": Verb("edgenet.cli.compile", "Have the real Edge TPU compiler compile files, wherever it is."),
     "benchmark": Verb("edgenet.cli.benchmark", "Measure the latency of files on this machine, a board or a phone."),
     "compare": Verb("edgenet.cli.compare", "Tell whether one result is faster or slower than another, beyond noise."),
     "report": Verb("edgenet.cli.report", "Write benchmark results as one HTML page, and as CSV."),

@@ -34,7 +34,7 @@ from edgenet.cli.progress import StepProgress
 
 if TYPE_CHECKING:
     from benchmarks.plan import Plan
-    from benchmarks.result import BenchmarkRecord, Provenance
+    from benchmarks.result import BenchmarkRecord, EdgeTpuRecord, Provenance
     from benchmarks.table import SummaryRow
 
 SPARK_COLUMNS = 60
@@ -140,6 +140,16 @@ def _show(rows: list[SummaryRow]) -> None:
         for row in chosen:
             samples_s = [sample for block in row.measurement.blocks for sample in block.samples_s]
             show(f"{row.model}, {row.setting}: {sparkline(samples_s, SPARK_COLUMNS)}")
+            if row.result.environment.edgetpu:
+                _show_edgetpu(row, row.result.environment.edgetpu)
+
+
+def _show_edgetpu(row: SummaryRow, record: EdgeTpuRecord) -> None:
+    """Show what a Coral's figures hang on: the first inference apart, the library's clock, the bus, equal answers."""
+    from benchmarks.edgetpu_text import machine_lines, measurement_lines
+
+    for line in (*measurement_lines(row.measurement), *machine_lines(record)):
+        show(f"  {line}")
 
 
 def _next(paths: list[Path]) -> None:

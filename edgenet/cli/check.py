@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,10 +72,10 @@ def command(
     from converters.check.check import check
     from converters.check.picture import draw
 
-    gates = _gates(fail_on)
+    gates = parse_gates(fail_on, GATES)
     if picture:
         _check_place(picture)
-    path = _only_model(model)
+    path = only_model(model)
     report = check(path, target)
     if picture:
         write_files({picture: draw(report).encode()})
@@ -90,8 +91,8 @@ def command(
     next_command(_next(path, report))
 
 
-def _only_model(path: Path) -> Path:
-    """Return a file, or the only .tflite file of a folder."""
+def only_model(path: Path) -> Path:
+    """Return a file, or the only .tflite file of a folder; raise InputError."""
     if not path.is_dir():
         return path
     found = sorted(path.glob("*.tflite"))
@@ -101,11 +102,12 @@ def _only_model(path: Path) -> Path:
     return found[0]
 
 
-def _gates(text: str) -> list[str]:
+def parse_gates(text: str, allowed: Sequence[str]) -> list[str]:
+    """Return the gates that --fail-on names; raise InputError for one that is none."""
     gates = [word.strip() for word in text.split(",") if word.strip()]
     for gate in gates:
-        if gate not in GATES:
-            raise InputError(f"unknown --fail-on {gate!r}", allowed=", ".join(GATES))
+        if gate not in allowed:
+            raise InputError(f"unknown --fail-on {gate!r}", allowed=", ".join(allowed))
     return gates
 
 
@@ -118,7 +120,7 @@ def _check_place(picture: Path) -> None:
 def show_report(report: CheckReport) -> None:
     """Print what a check found."""
     show(f"{report.file} on {report.title}")
-    show(_summary(report))
+    show(summary(report))
     for package in report.packages:
         _show_package(package)
     if report.memory and report.accelerated:
@@ -134,7 +136,8 @@ def show_report(report: CheckReport) -> None:
         show_table(LATENCIES, [_latency_cells(row) for row in report.estimates])
 
 
-def _summary(report: CheckReport) -> str:
+def summary(report: CheckReport) -> str:
+    """Return how many ops run where, in one line."""
     counts = [f"{len(report.accelerated)} of {len(report.operators)} ops on {report.accelerator}"]
     if report.uncertain:
         counts.append(f"{len(report.uncertain)} may be unmapped")

@@ -79,7 +79,12 @@ class Tool:
 
 CORAL = "see coral.ai/software for the package source, then sudo apt-get install"
 TOOLS = (
-    Tool("edgetpu_compiler", "compile for Coral", f"{CORAL} edgetpu-compiler", "runs on x86-64 Linux only: use docker"),
+    Tool(
+        "edgetpu_compiler",
+        "compile for Coral",
+        f"{CORAL} edgetpu-compiler",
+        "runs on x86-64 Linux only: edgenet compile --compiler docker:IMAGE or ssh://HOST",
+    ),
     Tool("adb", "Android devices", "sudo apt-get install adb", "brew install android-platform-tools"),
     Tool("ssh", "boards over SSH", "sudo apt-get install openssh-client", "part of macOS: check PATH"),
     Tool("docker", "containers", "sudo apt-get install docker.io", "brew install --cask docker"),

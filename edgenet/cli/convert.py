@@ -43,7 +43,7 @@ from edgenet.cli.repair_options import (
     chosen_gate,
     chosen_recipe,
 )
-from edgenet.cli.target_options import TargetFlag, chosen_target, unmapped
+from edgenet.cli.target_options import TargetFlag, chosen_target, say_limits, unmapped
 from edgenet.cli.written import show_written
 from edgenet.errors import GateFailed, InputError
 from edgenet.named_variant import named_variant
@@ -134,6 +134,8 @@ def _run(request: Request, out: Path, verify: bool, as_json: bool, measured: Mea
 
     for name, ends in request.formats:
         say(f"{request.variant.name} {name}: {MEANING[name]}, {ends} ends")
+    if request.target:
+        say_limits(request)
     with StepProgress() as report:
         artifacts = conversion.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
     conversion.compare_with_manifest(request.manifest, artifacts, say)

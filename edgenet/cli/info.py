@@ -72,7 +72,7 @@ def _show_counts(network: Architecture) -> None:
     show(f"{variant.name}: {side} x {side} RGB to {network.num_classes} classes, {variant.rules.activation}")
     show(f"width {variant.width:g}, depth {variant.depth:g}, dropout {variant.dropout:g}")
     show()
-    published = PUBLISHED.get(variant.name)
+    published = PUBLISHED.get(variant.trained_as)
     if published is None:
         show_table((Column(""), Column("computed", numeric=True)), _computed_rows(counts))
         return
@@ -166,7 +166,7 @@ def _shape(side: int, channels: int) -> str:
 
 def _record(network: Architecture) -> dict[str, object]:
     variant = network.variant
-    published = PUBLISHED.get(variant.name)
+    published = PUBLISHED.get(variant.trained_as)
     return {
         "variant": variant.name,
         "family": variant.family,

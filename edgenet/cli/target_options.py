@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgenet.cli.console import warn
 from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision
 
 if TYPE_CHECKING:
+    from converters.conversion import Request
     from edgenet.artifact import Artifact
     from edgenet.manifest import CompilerTarget
 
@@ -39,6 +41,15 @@ def chosen_target(
             return TARGETS[name]
     given = ", ".join(f"{precision} with {io} ends" for precision, io in formats)
     raise InputError(f"--target {name} cannot take {given}", allowed="w8a8 with uint8 or int8 ends", mend="--int8")
+
+
+def say_limits(request: Request) -> None:
+    """Say what will hold a network back on its target, before anybody waits for it."""
+    from converters.check.limits import limits
+    from edgenet.layers import expand
+
+    for line in limits(expand(request.variant)):  # the number of classes changes little
+        warn(f"{request.variant.name} on an Edge TPU: {line}")
 
 
 def unmapped(artifacts: Sequence[Artifact], say: Callable[[str], None]) -> str:

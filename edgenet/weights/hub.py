@@ -89,7 +89,7 @@ def cached_hub_file(variant: Variant) -> HubFile | None:
     """Return the variant's file where the hub's cache has it, None where not; raise InputError where it was altered."""
     from huggingface_hub import try_to_load_from_cache
 
-    row = HUB.get(variant.name)
+    row = HUB.get(variant.trained_as)
     if row is None:
         return None
     pin = read_pin(row.repository)
@@ -104,7 +104,7 @@ def download_hub_file(variant: Variant, say: Say) -> HubFile:
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    row = HUB.get(variant.name)
+    row = HUB.get(variant.trained_as)
     if row is None:
         raise MissingError(f"no ImageNet weights of {variant.name} are published", allowed=", ".join(HUB))
     pin = read_pin(row.repository)

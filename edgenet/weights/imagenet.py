@@ -69,8 +69,14 @@ def _from_hub(file: HubFile, variant: Variant) -> Weights:
         num_classes=mapped.num_classes,
         preprocessing=file.row.rule.at(variant.side_px),
         convention=TENSORFLOW,
-        notes=(elsewhere,) if measured != variant.side_px else (),
+        notes=(*([elsewhere] if measured != variant.side_px else []), *_other_stride(variant)),
     )
+
+
+def _other_stride(variant: Variant) -> list[str]:
+    if variant.name == variant.trained_as:
+        return []
+    return [f"timm measures these weights as {variant.trained_as}, whose stride is on the 3x3 expansion"]
 
 
 def _from_keras(path: Path, variant: Variant) -> Weights:

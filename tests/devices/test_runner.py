@@ -143,7 +143,7 @@ class Wrong:
 WRONG = [
     Wrong(("nothing.tflite",), 2, "cannot use nothing.tflite: No such file or directory"),
     Wrong(("lite0-fp32-random.tflite", "--delegate", "nothing.so"), 3, "no delegate 'nothing.so'"),
-    Wrong(("lite0-fp32-random.tflite", "--delegate", "edgetpu"), 3, "libedgetpu.so.1 cannot be loaded"),
+    Wrong(("lite0-fp32-random.tflite", "--delegate", "edgetpu"), 3, "no libedgetpu.so.1 here ("),
     Wrong(("broken.tflite",), 1, "broken.tflite: "),
     Wrong(("off.tflite",), 1, "off.tflite answers wrongly on this device"),
     Wrong((), 2, "name a model file"),
