@@ -1,0 +1,138 @@
+"""The files of one evaluation: artifacts of the same classes, each with the float file that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.accuracy.work import Job, Subject
+from converters.probabilities import gives_probabilities
+from converters.reference import float_reference
+from converters.screen import read_screened
+from edgenet.artifact import Artifact, find_artifacts, sha256
+from edgenet.errors import InputError
+from edgenet.labelled.classes import Classes
+from edgenet.labelled.example import some
+from edgenet.preprocessing import Preprocessing
+from edgenet.progress import Report, tracked
+
+REFERENCE_NAME = "reference.tflite"
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """What runs (`job`), of which the first subjects are the artifacts, and what they can answer."""
+
+    artifacts: tuple[Artifact, ...]
+    names: tuple[str, ...]  # of the artifacts, each unlike the others
+    references: tuple[str | None, ...]  # what each is held against
+    classes: Classes
+    job: Job
+
+
+def line_up(paths: Sequence[Path], reference: Path | None, scratch: Path, report: Report) -> Lineup:
+    """Find the artifacts at `paths` and look into each in a child process; `scratch` may take a file.
+
+    Raise InputError for what is no artifact, is there twice, or has other classes than the rest.
+    """
+    artifacts = [artifact for path in paths for artifact in find_artifacts(path)]
+    _check_once(artifacts)
+    names = _names(artifacts)
+    classes = _common_classes(artifacts, names)
+    contents = [read_screened(row.path) for row in tracked(artifacts, "loading files", len(artifacts), report)]
+    places = [_sibling(row, artifacts) for row in artifacts]
+    shown = [None if place is None else names[place] for place in places]
+    files = list(zip([row.path for row in artifacts], contents, artifacts, places, strict=True))
+    if reference is not None:
+        path, content = _given_reference(reference, artifacts, scratch)
+        known = [row.path.resolve() for row in artifacts]
+        place = known.index(path.resolve()) if path.resolve() in known else len(artifacts)
+        files = [(*row[:3], None if number == place else place) for number, row in enumerate(files)]
+        shown = [None if number == place else str(reference) for number in range(len(artifacts))]
+        if place == len(artifacts):
+            files.append((path, content, artifacts[0], None))
+    crops = list(dict.fromkeys(_crop(row.manifest.to_preprocessing()) for row in artifacts))
+    subjects = tuple(
+        Subject(
+            path=str(path.absolute()),
+            sha256=sha256(content),
+            crop=crops.index(_crop(artifact.manifest.to_preprocessing())),
+            label_offset=artifact.manifest.preprocessing.label_offset,
+            softmax=gives_probabilities(content),
+            reference=place,
+        )
+        for path, content, artifact, place in files
+    )
+    return Lineup(tuple(artifacts), names, tuple(shown), classes, Job(subjects, tuple(crops)))
+
+
+def _check_once(artifacts: Sequence[Artifact]) -> None:
+    paths = [row.path.resolve() for row in artifacts]
+    twice = sorted({str(path) for path in paths if paths.count(path) > 1})
+    if twice:
+        raise InputError(f"named more than once: {some(twice)}", mend="name each file once, or its folder")
+
+
+def _names(artifacts: Sequence[Artifact]) -> tuple[str, ...]:
+    names = [row.path.name for row in artifacts]
+    return tuple(name if names.count(name) == 1 else str(row.path) for name, row in zip(names, artifacts, strict=True))
+
+
+def _common_classes(artifacts: Sequence[Artifact], names: Sequence[str]) -> Classes:
+    """Return the classes of all files; raise InputError that names the first file with others."""
+    found = [_classes(row) for row in artifacts]
+    for name, classes in zip(names, found, strict=True):
+        if classes != found[0]:
+            raise InputError(
+                f"{names[0]} and {name} have other classes: {found[0].count} ({some(found[0].names)}) and "
+                f"{classes.count} ({some(classes.names)})",
+                mend="evaluate them one by one",
+            )
+    return found[0]
+
+
+def _classes(artifact: Artifact) -> Classes:
+    weights = artifact.manifest.weights
+    return Classes(weights.num_classes - artifact.manifest.preprocessing.label_offset, weights.labels)
+
+
+def _sibling(artifact: Artifact, artifacts: Sequence[Artifact]) -> int | None:
+    """Return the place of the fp32 file of the same network, of the same format first; None for one that is fp32."""
+    if artifact.manifest.precision == "fp32":
+        return None
+    same = [
+        place
+        for place, other in enumerate(artifacts)
+        if other.manifest.precision == "fp32"
+        and other.manifest.weights.sha256 == artifact.manifest.weights.sha256
+        and other.manifest.to_preprocessing() == artifact.manifest.to_preprocessing()
+    ]
+    own_format = [place for place in same if artifacts[place].path.suffix == artifact.path.suffix]
+    return next(iter([*own_format, *same]), None)
+
+
+def _given_reference(given: Path, artifacts: Sequence[Artifact], scratch: Path) -> tuple[Path, bytes]:
+    """Return a float file that takes raw pixels, written to `scratch` if it had to be made from the one given."""
+    records = {row.manifest.to_preprocessing() for row in artifacts}
+    if len(records) > 1:
+        raise InputError(
+            "--reference is for files of one preprocessing",
+            mend="evaluate networks one by one, or name the fp32 file of each among the files",
+        )
+    content = float_reference(artifacts[0], given, "", silent_say)
+    if given.is_file() and given.read_bytes() == content:
+        return given, content
+    path = scratch / REFERENCE_NAME
+    path.write_bytes(content)
+    return path, content
+
+
+def silent_say(text: str) -> None:
+    """Say nothing: a file that is given is not built, so that there is nothing to tell."""
+    del text
+
+
+def _crop(record: Preprocessing) -> Preprocessing:
+    """Return a record without what changes numbers, not pixels: files that differ in it alone share a crop."""
+    return replace(record, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), label_offset=0)
