@@ -81,5 +81,5 @@ def _parts(job: Job, data: Iterable[Example], pool: Executor, workers: int) -> I
     except BrokenProcessPool as error:
         raise InputError(
             "a process that ran the files died",
-            mend="is there memory for all files in every core's process? Try one file; a damaged one crashes its runtime",
+            mend="each holds every file in memory: evaluate fewer at a time, or close other programs",
         ) from error

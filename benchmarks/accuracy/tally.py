@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edgenet.agreement import Comparison, in_top_k, top1
 from edgenet.errors import GateFailed
 
-# Guo et al., On Calibration of Modern Neural Networks (ICML 2017, arXiv 1706.04599): confidences in M = 15 bins of equal
-# width, the one of a confidence p being ((m - 1) / M, m / M].
+# Guo et al., On Calibration of Modern Neural Networks (ICML 2017, arXiv 1706.04599): confidences in M = 15 bins of
+# equal width, of which bin m holds those in ((m - 1) / M, m / M].
 BINS = 15
 Logits = NDArray[np.float32]  # [images, classes], real numbers
 
@@ -79,7 +79,7 @@ def tally(name: str, logits: Logits, labels: NDArray[np.intp], *, softmax: bool,
         answers=Counter(zip(labels.tolist(), given.tolist(), strict=True)),
         bin_images=np.bincount(bins, minlength=BINS),
         bin_right=np.bincount(bins[right], minlength=BINS),
-        bin_confidence=np.bincount(bins, weights=confidences, minlength=BINS),
+        bin_confidence=np.bincount(bins, weights=confidences, minlength=BINS).astype(np.float64),
         comparison=comparison,
     )
 
