@@ -5,9 +5,11 @@ It is a function of what it is given alone, and all of that travels: any executo
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,6 @@ from benchmarks.accuracy.tally import Tally, tally
 from converters.loaded import LoadedModel
 from converters.model_file import read_model_file
 from converters.runtime import load_runner
-from edgenet.artifact import sha256
 from edgenet.errors import InputError
 from edgenet.labelled.example import Example
 from edgenet.photos import Photo, Skipped, decode_photo
@@ -125,9 +126,7 @@ def _models(job: Job) -> Sequence[LoadedModel]:
 
 
 def _model(subject: Subject) -> LoadedModel:
-    from pathlib import Path
-
     content = read_model_file(Path(subject.path), "a .tflite or .onnx")
-    if sha256(content) != subject.sha256:
+    if hashlib.sha256(content).hexdigest() != subject.sha256:
         raise InputError(f"{subject.path} has changed since the evaluation began", mend="begin again")
     return load_runner(content)
