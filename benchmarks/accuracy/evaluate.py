@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks.accuracy.figures import file_record
-from benchmarks.accuracy.lineup import Lineup, line_up
+from benchmarks.accuracy.lineup import Field, Lineup, find_field, line_up
 from benchmarks.accuracy.record import (
     INTERVALS,
     RESULT_NAME,
@@ -53,16 +53,17 @@ def evaluate(request: Request, command: Sequence[str], report: Report) -> Evalua
         raise InputError(f"--max-unreadable cannot be {request.max_unreadable:g}", allowed="a share from 0 to 1")
     if request.out is not None:
         make_folder(request.out)
+    field = find_field(request.files)
+    report("looking at the data", 0, 1)
+    data = open_labelled(request.data, field.classes)
+    report("looking at the data", 1, 1)
     with tempfile.TemporaryDirectory() as scratch:
-        lineup = line_up(request.files, request.reference, Path(scratch), report)
-        report("looking at the data", 0, 1)
-        data = open_labelled(request.data, lineup.classes)
-        report("looking at the data", 1, 1)
+        lineup = line_up(field, request.reference, Path(scratch), report)
         started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         workers = min(usable_cores(), -(-data.count // PART_IMAGES))
         with process_pool(workers) as pool:
             found = evaluate_all(lineup.job, data, pool, workers, request.max_unreadable, report)
-    result = _record(request, lineup, data, found, workers, started_at, command)
+    result = _record(request, field, lineup, data, found, workers, started_at, command)
     if request.out is not None:
         write_files({request.out / RESULT_NAME: (result.model_dump_json(indent=2) + "\n").encode()})
     return result
@@ -70,6 +71,7 @@ def evaluate(request: Request, command: Sequence[str], report: Report) -> Evalua
 
 def _record(
     request: Request,
+    field: Field,
     lineup: Lineup,
     data: LabelledImages,
     found: Pass,
@@ -77,12 +79,12 @@ def _record(
     started_at: str,
     command: Sequence[str],
 ) -> EvaluationRecord:
-    names = dict(enumerate(lineup.classes.names)) or data.names
+    names = dict(enumerate(field.classes.names)) or data.names
     # A reference that is none of the files comes behind them.
-    rows = zip(lineup.artifacts, lineup.names, found.tallies, lineup.references, strict=False)
+    rows = zip(field.artifacts, field.names, found.tallies, lineup.references, strict=False)
     files = tuple(file_record(artifact, name, tally, names, reference) for artifact, name, tally, reference in rows)
     return EvaluationRecord(
-        data=_data_record(request, lineup, data, found, len({label for label, _ in found.tallies[0].answers})),
+        data=_data_record(request, field, data, found, len({label for label, _ in found.tallies[0].answers})),
         files=files,
         intervals=INTERVALS,
         machine=_machine(workers),
@@ -95,7 +97,7 @@ def _record(
 
 
 def _data_record(
-    request: Request, lineup: Lineup, data: LabelledImages, found: Pass, classes_with_images: int
+    request: Request, field: Field, data: LabelledImages, found: Pass, classes_with_images: int
 ) -> DataRecord:
     return DataRecord(
         place=request.data.encode(errors="replace").decode(),
@@ -105,7 +107,7 @@ def _data_record(
         sha256=found.data_sha256,
         unreadable=_passed_over(found.unreadable),
         passed_over=_passed_over(data.passed_over),
-        classes=lineup.classes.count,
+        classes=field.classes.count,
         classes_with_images=classes_with_images,
     )
 

@@ -21,50 +21,70 @@ REFERENCE_NAME = "reference.tflite"
 
 
 @dataclass(frozen=True)
-class Lineup:
-    """What runs (`job`), of which the first subjects are the artifacts, and what they can answer."""
+class Field:
+    """The artifacts of an evaluation and the classes that they all have."""
 
     artifacts: tuple[Artifact, ...]
     names: tuple[str, ...]  # of the artifacts, each unlike the others
-    references: tuple[str | None, ...]  # what each is held against
     classes: Classes
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """What runs: the artifacts first, then a reference that is none of them; and what each is held against."""
+
     job: Job
+    references: tuple[str | None, ...]
 
 
-def line_up(paths: Sequence[Path], reference: Path | None, scratch: Path, report: Report) -> Lineup:
-    """Find the artifacts at `paths` and look into each in a child process; `scratch` may take a file.
+def find_field(paths: Sequence[Path]) -> Field:
+    """Find the artifacts at `paths` by their manifests alone.
 
     Raise InputError for what is no artifact, is there twice, or has other classes than the rest.
     """
-    artifacts = [artifact for path in paths for artifact in find_artifacts(path)]
+    artifacts = tuple(artifact for path in paths for artifact in find_artifacts(path))
     _check_once(artifacts)
     names = _names(artifacts)
-    classes = _common_classes(artifacts, names)
+    return Field(artifacts, names, _common_classes(artifacts, names))
+
+
+def line_up(field: Field, reference: Path | None, scratch: Path, report: Report) -> Lineup:
+    """Look into each file in a child process; `scratch` is a folder for a reference that has to be written anew.
+
+    Raise InputError for a file that cannot be run, and a reference that does not fit.
+    """
+    artifacts = field.artifacts
     contents = [read_screened(row.path) for row in tracked(artifacts, "loading files", len(artifacts), report)]
+    files = [(row.path, content, row) for row, content in zip(artifacts, contents, strict=True)]
     places = [_sibling(row, artifacts) for row in artifacts]
-    shown = [None if place is None else names[place] for place in places]
-    files = list(zip([row.path for row in artifacts], contents, artifacts, places, strict=True))
+    shown = list(field.names)
     if reference is not None:
-        path, content = _given_reference(reference, artifacts, scratch)
         known = [row.path.resolve() for row in artifacts]
-        place = known.index(path.resolve()) if path.resolve() in known else len(artifacts)
-        files = [(*row[:3], None if number == place else place) for number, row in enumerate(files)]
-        shown = [None if number == place else str(reference) for number in range(len(artifacts))]
-        if place == len(artifacts):
-            files.append((path, content, artifacts[0], None))
-    crops = list(dict.fromkeys(_crop(row.manifest.to_preprocessing()) for row in artifacts))
+        if reference.resolve() not in known:
+            files.append((*_given_reference(reference, artifacts, scratch), artifacts[0]))
+            known.append(reference.resolve())
+            shown.append(str(reference))
+        place = known.index(reference.resolve())
+        places = [None if number == place else place for number in range(len(artifacts))]
+    crops = tuple(dict.fromkeys(_crop(row.manifest.to_preprocessing()) for row in artifacts))
     subjects = tuple(
-        Subject(
-            path=str(path.absolute()),
-            sha256=sha256(content),
-            crop=crops.index(_crop(artifact.manifest.to_preprocessing())),
-            label_offset=artifact.manifest.preprocessing.label_offset,
-            softmax=gives_probabilities(content),
-            reference=place,
-        )
-        for path, content, artifact, place in files
+        _subject(path, content, artifact.manifest.to_preprocessing(), crops, place)
+        for (path, content, artifact), place in zip(files, [*places, None][: len(files)], strict=True)
     )
-    return Lineup(tuple(artifacts), names, tuple(shown), classes, Job(subjects, tuple(crops)))
+    return Lineup(Job(subjects, crops), tuple(None if place is None else shown[place] for place in places))
+
+
+def _subject(
+    path: Path, content: bytes, record: Preprocessing, crops: tuple[Preprocessing, ...], reference: int | None
+) -> Subject:
+    return Subject(
+        path=str(path.absolute()),
+        sha256=sha256(content),
+        crop=crops.index(_crop(record)),
+        label_offset=record.label_offset,
+        softmax=gives_probabilities(content),
+        reference=reference,
+    )
 
 
 def _check_once(artifacts: Sequence[Artifact]) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.accuracy.lineup import Lineup, line_up
+from benchmarks.accuracy.lineup import Lineup, find_field, line_up
 from benchmarks.accuracy.run import PART_IMAGES, evaluate_all
 from benchmarks.accuracy.workers import process_pool
 from benchmarks.peers.ratios import Ratio, Side, arguments, exit_with, interleaved, machine, positive, show
@@ -111,8 +111,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, process_pool(workers) as pool:
         folder = Path(name)
         [artifact] = convert(given.variant, "w8a8", out=folder)
-        lineup = line_up([artifact.path], None, folder, silent)
-        data = repeated(open_labelled(given.photos, lineup.classes), given.repeat)
+        field = find_field([artifact.path])
+        data = repeated(open_labelled(given.photos, field.classes), given.repeat)
+        lineup = line_up(field, None, folder, silent)
         bench = Bench(lineup, data, pool, workers)
         sides: dict[str, Side] = {
             "decode": bench.decoded,
