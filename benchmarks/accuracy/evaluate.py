@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.accuracy.figures import file_record
 from benchmarks.accuracy.lineup import Field, Lineup, find_field, line_up
+from benchmarks.accuracy.page import PAGE_NAME, render_page
 from benchmarks.accuracy.record import (
     INTERVALS,
     RESULT_NAME,
@@ -65,7 +66,8 @@ def evaluate(request: Request, command: Sequence[str], report: Report) -> Evalua
             found = evaluate_all(lineup.job, data, pool, workers, request.max_unreadable, report)
     result = _record(request, field, lineup, data, found, workers, started_at, command)
     if request.out is not None:
-        write_files({request.out / RESULT_NAME: (result.model_dump_json(indent=2) + "\n").encode()})
+        document = (result.model_dump_json(indent=2) + "\n").encode()
+        write_files({request.out / RESULT_NAME: document, request.out / PAGE_NAME: render_page(result).encode()})
     return result
 
 

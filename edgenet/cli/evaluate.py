@@ -39,7 +39,7 @@ Reference = Annotated[
 MaxUnreadable = Annotated[
     float, typer.Option("--max-unreadable", metavar="F", help="Stop above this share of unreadable images, 0 to 1.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write evaluate.json there.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write evaluate.json and evaluate.html there.")]
 
 FIGURES = (
     Column("\nfile"),
@@ -99,7 +99,7 @@ def command(
     else:
         _show(result)
     if out:
-        say(f"written: {out / 'evaluate.json'}")
+        say(f"written: {out / 'evaluate.json'}, {out / 'evaluate.html'}")
     next_command(f"edgenet benchmark {files[0]}")
 
 
