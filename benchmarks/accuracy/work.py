@@ -19,8 +19,9 @@ from converters.loaded import LoadedModel
 from converters.model_file import read_model_file
 from converters.runtime import load_runner
 from edgenet.errors import InputError
+from edgenet.labelled.decode import decode_example
 from edgenet.labelled.example import Example
-from edgenet.photos import Photo, Skipped, decode_photo
+from edgenet.photos import Skipped
 from edgenet.preprocessing import Preprocessing, crop_photo
 
 
@@ -82,7 +83,7 @@ def evaluate_part(job: Job, examples: Sequence[Example]) -> Part:
     unreadable: list[Skipped] = []
     rows: list[list[NDArray[np.float32]]] = []
     for example in examples:
-        photo = _photo(example)
+        photo = decode_example(example)
         if isinstance(photo, Skipped):
             unreadable.append(photo)
             continue
@@ -90,14 +91,6 @@ def evaluate_part(job: Job, examples: Sequence[Example]) -> Part:
         rows.append([model.logits(pixels[row.crop]) for row, model in zip(job.subjects, models, strict=True)])
         images.append(SeenImage(example.name, example.class_index, photo.sha256))
     return Part(_tallies(job, rows, images), tuple(images), tuple(unreadable))
-
-
-def _photo(example: Example) -> Photo | Skipped:
-    try:
-        content = example.read()
-    except OSError as error:
-        return Skipped(example.name, f"cannot be read: {error.strerror}")
-    return decode_photo(example.name, content)
 
 
 def _tallies(job: Job, rows: list[list[NDArray[np.float32]]], images: list[SeenImage]) -> tuple[Tally, ...]:

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
+from edgenet.labelled.decode import decode_example
 from edgenet.labelled.example import Example
 from edgenet.labelled.unreadable import SkippedCount, refuse_too_many
-from edgenet.photos import Skipped, decode_photo
+from edgenet.photos import Skipped
 from edgenet.progress import Report, tracked
 from edgenet.training.examples import ExampleSet
 
@@ -62,9 +63,5 @@ def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
 
 
 def _scanned(example: Example) -> Scanned | Skipped:
-    try:
-        content = example.read()
-    except OSError as error:
-        return Skipped(example.name, f"cannot be read: {error.strerror}")
-    photo = decode_photo(example.name, content)
+    photo = decode_example(example)
     return photo if isinstance(photo, Skipped) else Scanned(example, photo.sha256)
