@@ -123,6 +123,7 @@ def test_agreement_is_what_verify_tells(
             assert found is None
             continue
         assert found["reference"] == f"b0-fp32-random{Path(row['path']).suffix}"
+        assert found["reference_sha256"] == _file(ours, found["reference"])["model"]["sha256"]
         assert found["same_top1"]["hits"] == row["agreement"]["hits"]
         assert found["sqnr_db"] == pytest.approx(row["sqnr_db"], abs=1e-3)
         assert found["drop_points"] == pytest.approx(row["accuracy"]["drop"]["points"])

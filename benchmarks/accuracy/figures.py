@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from benchmarks.accuracy.lineup import Reference
 from benchmarks.accuracy.record import (
     BINNING,
     AgreementRecord,
@@ -25,7 +26,7 @@ BACKGROUND = -1  # the class of an answer that no image of the data has
 
 
 def file_record(
-    artifact: Artifact, name: str, tally: Tally, names: Mapping[int, str], reference: str | None
+    artifact: Artifact, name: str, tally: Tally, names: Mapping[int, str], reference: Reference | None
 ) -> FileRecord:
     """Return the figures of one file from its counts; `names` are those of the data's classes by index."""
     manifest = artifact.manifest
@@ -58,7 +59,7 @@ def share(hits: int, images: int) -> ShareRecord:
     return ShareRecord(hits=hits, images=images, fraction=found.fraction, low=found.low, high=found.high)
 
 
-def _agreement(tally: Tally, reference: str | None) -> AgreementRecord | None:
+def _agreement(tally: Tally, reference: Reference | None) -> AgreementRecord | None:
     if tally.comparison is None or reference is None:
         return None
     found = tally.comparison.result()
@@ -66,7 +67,8 @@ def _agreement(tally: Tally, reference: str | None) -> AgreementRecord | None:
         raise ValueError("an evaluation has labels")
     drop = found.accuracy.drop
     return AgreementRecord(
-        reference=reference,
+        reference=reference.name,
+        reference_sha256=reference.sha256,
         same_top1=share(found.agreement.hits, found.agreement.images),
         sqnr_db=found.sqnr_db if math.isfinite(found.sqnr_db) else None,
         drop_points=drop.points,

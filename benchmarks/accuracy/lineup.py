@@ -30,11 +30,19 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A float file that others are held against; the SHA-256 is that of the bytes that run."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Lineup:
     """What runs: the artifacts first, then a reference that is none of them; and what each is held against."""
 
     job: Job
-    references: tuple[str | None, ...]
+    references: tuple[Reference | None, ...]
 
 
 def find_field(paths: Sequence[Path]) -> Field:
@@ -71,7 +79,8 @@ def line_up(field: Field, reference: Path | None, scratch: Path, report: Report)
         _subject(path, content, artifact.manifest.to_preprocessing(), crops, place)
         for (path, content, artifact), place in zip(files, [*places, None][: len(files)], strict=True)
     )
-    return Lineup(Job(subjects, crops), tuple(None if place is None else shown[place] for place in places))
+    references = [Reference(name, row.sha256) for name, row in zip(shown, subjects, strict=True)]
+    return Lineup(Job(subjects, crops), tuple(None if place is None else references[place] for place in places))
 
 
 def _subject(
@@ -140,7 +149,7 @@ def _given_reference(given: Path, artifacts: Sequence[Artifact], scratch: Path) 
             "--reference is for files of one preprocessing",
             mend="evaluate networks one by one, or name the fp32 file of each among the files",
         )
-    content = float_reference(artifacts[0], given, "", silent_say)
+    content = float_reference(artifacts[0], given, "", _say_nothing)
     if given.is_file() and given.read_bytes() == content:
         return given, content
     path = scratch / REFERENCE_NAME
@@ -148,7 +157,7 @@ def _given_reference(given: Path, artifacts: Sequence[Artifact], scratch: Path) 
     return path, content
 
 
-def silent_say(text: str) -> None:
+def _say_nothing(text: str) -> None:
     """Say nothing: a file that is given is not built, so that there is nothing to tell."""
     del text
 

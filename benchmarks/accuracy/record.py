@@ -29,6 +29,7 @@ class AgreementRecord(Record):
     """A file against its float reference on the same images; the drop is in percentage points of top-1."""
 
     reference: str
+    reference_sha256: str
     same_top1: ShareRecord
     sqnr_db: float | None  # None: the answers are equal
     drop_points: float
