@@ -1,4 +1,4 @@
-"""The processes of this machine that an evaluation runs in, one a core.
+"""The processes of this machine that an evaluation runs in, one a core; benchmarks.peers.evaluation times threads, too.
 
 Threads would share Python's lock, which the header of a photo, its checks and the copies between Pillow, NumPy and the
 runtime hold; a runtime that crashes takes one process with it, not the command.
