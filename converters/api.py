@@ -14,10 +14,11 @@ from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe, read_recipe
 from converters.verification import Verified
 from edgenet.artifact import Artifact
+from edgenet.compression import parse_compression
 from edgenet.errors import InputError
+from edgenet.named_variant import named_variant
 from edgenet.precision import IoType, Precision, parse_io, parse_precisions
 from edgenet.progress import Report, silent
-from edgenet.variants import parse_variant
 from edgenet.weights.preprocessing_rules import PreprocessingOverrides
 from edgenet.weights.record import Weights
 
@@ -41,6 +42,8 @@ def convert(
     onnx: OnnxOptions | None = None,
     repair: Gate | None = None,
     recipe: AnyPath | None = None,
+    prune: str = "",
+    clusters: int = 0,
     out: AnyPath = ".",
     verify: bool = True,
     report: Report = silent,
@@ -49,7 +52,7 @@ def convert(
 
     `source` is a model that was fine-tuned elsewhere (.keras, .h5, .onnx, SavedModel); then `variant` may be left out.
     `repair` climbs the ladder for the w8a8 file to its gate; whether it got there stands in the manifest. `recipe` is
-    the .toml file of one.
+    the .toml file of one. `prune` and `clusters` make the network smaller first, as `--prune` and `--cluster` do.
     Raise InputError for what cannot be accepted, MissingError for weights that cannot be had, GateFailed if a file does
     not compute its network. What the command line would warn of goes to stderr.
     """
@@ -57,8 +60,9 @@ def convert(
     files = _files(format, onnx, formats)
     model = None if source is None else _model(Path(source), variant, weights, preprocessing)
     request = conversion.Request(
-        model.variant if model else parse_variant(variant), formats, weights, calib, samples, seed, num_classes,
+        model.variant if model else named_variant(variant), formats, weights, calib, samples, seed, num_classes,
         preprocessing, files=files, model=model, repair=repair, recipe=_recipe(recipe),
+        compression=parse_compression(prune, clusters),
     )  # fmt: skip
     return conversion.run(request, Path(out), verify, ("edgenet.convert",), report, _say)
 
@@ -132,7 +136,7 @@ def _formats(precision: str, io: str) -> Formats:
 def _model(path: Path, variant: str, weights: str, preprocessing: PreprocessingOverrides | None) -> Weights:
     if weights != "auto":
         raise InputError(f"weights {weights!r} beside a model, which holds its own", mend="give one of them")
-    return read_model(path, parse_variant(variant) if variant else None, preprocessing, _say)
+    return read_model(path, named_variant(variant) if variant else None, preprocessing, _say)
 
 
 def _files(name: str, onnx: OnnxOptions | None, formats: Formats) -> FileChoice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from converters import flatbuffer
 from converters.calibration_source import CalibrationSet, SourceKind
+from converters.compensate import every_layer
 from converters.entry import Entry
 from converters.observe import Statistics, channel_means, observe
 from converters.quantize import ActivationData, quantize_model
@@ -59,6 +60,7 @@ def calibrate(
     exact: dict[str, Range],
     images: CalibrationSet,
     report: Report,
+    keep_sums: Callable[[str], bool] = every_layer,
 ) -> Calibration:
     """Watch a float graph on raw pixels [side, side, 3] and return the ranges of its activations.
 
@@ -78,7 +80,7 @@ def calibrate(
     expected = seen.outputs or _outputs(content, fed)
     contents, measured = {}, {}
     for method, data in tracked(candidates.items(), "choosing ranges", len(candidates), report):
-        contents[method] = flatbuffer.write(quantize_model(content, "w8a8", data, model))
+        contents[method] = flatbuffer.write(quantize_model(content, "w8a8", data, model, keep_sums=keep_sums))
         measured[method] = _logits_sqnr_db(contents[method], fed, expected)
     best = max(measured, key=lambda method: measured[method])
     return Calibration(

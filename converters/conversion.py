@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.compress.network import compressed_network
 from converters.convert import float_network
 from converters.foreign.read import read_again
 from converters.job import Job
@@ -19,6 +20,7 @@ from converters.repair.recipe import Recipe, recipe_of_text
 from converters.write import needs_calibration, write_formats
 from edgenet.artifact import Artifact, read_manifest
 from edgenet.atomic import make_folder
+from edgenet.compression import NOTHING, Compression
 from edgenet.errors import GateFailed, InputError
 from edgenet.manifest import CompilerTarget, Manifest
 from edgenet.precision import IoType, Precision
@@ -51,6 +53,7 @@ class Request:
     repair: Gate | None = None
     recipe: Recipe | None = None
     target: CompilerTarget | None = None
+    compression: Compression = NOTHING
 
 
 def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
@@ -79,6 +82,7 @@ def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
         files=files_of(manifest),
         recipe=recipe_of_text(manifest.recipe) if manifest.recipe else None,
         target=manifest.target,
+        compression=manifest.to_compression(),
     )
 
 
@@ -86,6 +90,7 @@ def run(
     request: Request, out: Path, verify: bool, command: tuple[str, ...], report: Report, say: Say
 ) -> list[Artifact]:
     """Load the weights, check the network, write the files; `say` is told what must not wait for the end."""
+    _refuse_together(request)
     make_folder(out)
     report("loading weights", 0, 1)
     weights = _weights(request, say)
@@ -103,9 +108,22 @@ def run(
         request.formats, request.calib, request.samples, request.seed, preprocessing, out, verify, golden, command,
         request.files,
     )  # fmt: skip
-    network = float_network(weights, golden, report)
+    if request.compression:
+        network = compressed_network(weights, request.compression, golden, report)
+    else:
+        network = float_network(weights, golden, report)
     job = replace(job, repair=request.repair, recipe=request.recipe, target=request.target)
     return write_formats(network, job, report, say)
+
+
+def _refuse_together(request: Request) -> None:
+    if request.compression and request.repair:
+        raise InputError(
+            f"a repair beside {request.compression.spelled} is held against a network that no rounding leads back to",
+            mend="drop --repair, or fine-tune first: edgenet train",
+        )
+    if request.compression.qat:
+        raise InputError("--qat is a way to train", mend="edgenet train --qat, then convert --from RUN --int8")
 
 
 def _weights(request: Request, say: Say) -> Weights:

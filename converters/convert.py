@@ -13,7 +13,6 @@ from converters.evidence import weights_record
 from converters.float_file import build_float
 from converters.job import FloatNetwork
 from converters.network_check import network_error
-from edgenet.layers import expand
 from edgenet.progress import Report, silent
 from edgenet.weights.record import Weights
 
@@ -24,7 +23,7 @@ def float_network(weights: Weights, images: Sequence[NDArray[np.uint8]], report:
     Raise GateFailed if the graph does not compute the network.
     """
     preprocessing = weights.preprocessing
-    architecture = expand(weights.variant, weights.num_classes, preprocessing.side_px)
+    architecture = weights.architecture()
     entry = integer_entry(preprocessing)
     content = flatbuffer.write(build_float(architecture, weights, FLOAT_ENTRY))
     report("checking the network", 0, 1)

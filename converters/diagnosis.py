@@ -19,7 +19,7 @@ from converters.diagnosis_onnx import pair_onnx_layers
 from converters.diagnosis_tensors import TensorError, tensor_errors
 from converters.onnx_file.document import is_onnx
 from converters.probe import procedural_probe
-from converters.reference import float_reference
+from converters.reference import compressed_reference
 from converters.repair.gains import gained_reference
 from converters.screen import read_screened
 from converters.verify import all_logits, compare, gains_of
@@ -95,7 +95,7 @@ def diagnose(out: Path, data: Path | None, reference: Path | None, weights: str,
     """Diagnose the quantized artifact at `out`; raise InputError for one that rounds nothing or cannot be read."""
     artifact = _quantized(out)
     content = read_screened(artifact.path)
-    float_content = float_reference(artifact, reference, weights, say)
+    float_content = compressed_reference(artifact, reference, weights, say)
     # The tensors of a repaired file may be larger by known factors: so are those of the float network then.
     float_content = gained_reference(float_content, gains_of(content))
     pairs = (pair_onnx_layers if is_onnx(content) else pair_layers)(float_content, content)

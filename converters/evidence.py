@@ -93,6 +93,7 @@ def weights_record(weights: Weights) -> WeightsRecord:
         notes=weights.notes,
         whole_model=weights.whole_model,
         labels=weights.labels,
+        widths=dict(weights.widths),
     )
 
 

@@ -14,7 +14,9 @@ from converters.entry import Entry
 from converters.onnx_file.options import TFLITE_ONLY, FileChoice
 from converters.ranges import Range
 from converters.repair.gate import Gate
-from converters.repair.recipe import Recipe
+from converters.repair.recipe import Recipe, Rounding
+from edgenet.artifact import marks
+from edgenet.compression import NOTHING, Compression
 from edgenet.manifest import CompilerTarget, WeightsRecord
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
@@ -32,6 +34,30 @@ class FloatNetwork:
     weights: WeightsRecord
     preprocessing: Preprocessing
     network_error: float | None
+    compression: Compression = NOTHING  # what made it smaller than the network that it came from
+    original: bytes | None = None  # that network's float graph; None: nothing was done to it
+    macs_share: float = 1.0  # of that network's multiply-accumulates
+    uncompressed: str = ""  # stem of that network's fp32 file
+
+    @property
+    def reference(self) -> bytes:
+        """Return the float graph that files are held against: what it was before it was made smaller."""
+        return self.content if self.original is None else self.original
+
+    @property
+    def rounding(self) -> Rounding:
+        """Return how 8-bit weights are rounded: keeping kernel sums would part what clustering brought together."""
+        return "nearest" if self.compression.clusters else "kernel_sums"
+
+    def keeps_sums(self, output_name: str) -> bool:
+        """Tell whether the kernel sums of the layer with this output are kept."""
+        del output_name
+        return self.rounding == "kernel_sums"
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Return what file names tell of the network."""
+        return marks(self.compression, self.weights.widths)
 
 
 @dataclass(frozen=True)

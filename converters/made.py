@@ -51,15 +51,19 @@ def make(
 ) -> Made:
     """Return the model of a precision; raise InputError for a recipe that fits no layer."""
     if precision not in CALIBRATED or calibration is None:
-        return Made(flatbuffer.write(quantize_model(network.content, precision)), network.content, None)
+        return Made(
+            flatbuffer.write(quantize_model(network.content, precision, keep_sums=network.keeps_sums)),
+            network.content,
+            None,
+        )
     if precision == "w8a16":
-        model = quantize_model(network.integer_content, precision, calibration.wide)
+        model = quantize_model(network.integer_content, precision, calibration.wide, keep_sums=network.keeps_sums)
         return Made(flatbuffer.write(model), network.integer_content, calibration.wide, f"minmax x {HEADROOM:g}")
     if job.repair:
         return _repaired(network, job, calibration, report, say)
     if job.recipe:
         return _by_recipe(_bench(network, job, calibration, report).make(job.recipe))
-    recipe = Recipe(calibration.method)
+    recipe = Recipe(calibration.method, rounding=network.rounding)
     return Made(calibration.narrow_content, network.integer_content, calibration.narrow, recipe.ranges, recipe.toml)
 
 

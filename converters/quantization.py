@@ -14,10 +14,10 @@ from converters.repair.gate import Gate
 from converters.repair.recipe import Recipe
 from converters.screen import read_screened
 from converters.write import write_formats
-from edgenet.artifact import MANIFEST_SUFFIX, Artifact, beside, find_artifacts
+from edgenet.artifact import MANIFEST_SUFFIX, Artifact, beside, find_artifacts, stem
 from edgenet.atomic import make_folder
 from edgenet.errors import InputError
-from edgenet.manifest import Manifest
+from edgenet.manifest import CompressionRecord, Manifest
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
 from edgenet.progress import Report
@@ -70,13 +70,26 @@ def _network(request: Request, content: bytes, say: Say) -> FloatNetwork:
         if manifest.precision != "fp32":
             raise InputError(f"{name} is {manifest.precision}", allowed="fp32", mend="quantize the fp32 file")
         record, _ = apply_overrides(manifest.to_preprocessing(), given)
-        return float_source(content, manifest.variant, manifest.weights, record, raw_pixels=True)
+        network = float_source(content, manifest.variant, manifest.weights, record, raw_pixels=True)
+        return _with_compression(network, manifest.compression)
     if (given.mean is None) != (given.std is None):
         raise InputError("--mean and --std go together", mend="give both, in pixel units (0–255)")
     record, _ = apply_overrides(replace(UNKNOWN, side_px=side_of(content, name)), given)
     taken = "raw pixels 0–255" if given.mean is None else f"(pixels - {record.mean}) / {record.std}"
     say(f"no manifest beside {name}: it is taken to want {taken}; photos: {describe(record)}")
     return float_source(content, request.file.stem, None, record, raw_pixels=given.mean is None)
+
+
+def _with_compression(network: FloatNetwork, record: CompressionRecord | None) -> FloatNetwork:
+    """Return a network that tells what was done to it before its float file was written."""
+    if record is None:
+        return network
+    return replace(
+        network,
+        compression=record.to_compression(),
+        macs_share=record.macs_share,
+        uncompressed=record.uncompressed,
+    )
 
 
 def _manifest_beside(file: Path) -> Manifest | None:
@@ -87,6 +100,6 @@ def _refuse_overwriting(
     file: Path, network: FloatNetwork, formats: tuple[tuple[Precision, IoType], ...], out: Path
 ) -> None:
     for precision, _ in formats:
-        target = out / f"{network.variant}-{precision}.tflite"
+        target = out / f"{stem(network.variant, precision, network.weights.source, network.marks)}.tflite"
         if target.exists() and target.samefile(file):
             raise InputError(f"{target} is the file that is read", mend="name another folder with --out")

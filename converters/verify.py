@@ -73,10 +73,13 @@ def layer_errors(
     step: str = "comparing layers",
     report: Report = silent,
 ) -> list[LayerError]:
-    """Return the error of every convolution and dense layer that both files have by name, the worst first."""
+    """Return the error of every convolution and dense layer that both files have by name, the worst first.
+
+    Layers from which channels were cut have another shape, and none to be held against.
+    """
     first, second = flatbuffer.read(gained_reference(reference, gains_of(test))), _inside(test)
     ours = _layer_tensors(first)
-    shared = [name for name in ours if name in second.names]
+    shared = [name for name in ours if second.shapes.get(name) == _shape(first, ours[name])]
     errors = []
     groups = list(memory_groups(first, ours, shared))
     for names in tracked(groups, step, len(groups), report):
@@ -97,7 +100,7 @@ class _TfliteInside:
     def __init__(self, content: bytes) -> None:
         self._model = flatbuffer.read(content)
         self._tensors = _layer_tensors(self._model)
-        self.names = set(self._tensors)
+        self.shapes = {name: _shape(self._model, tensor) for name, tensor in self._tensors.items()}
 
     def runner(self, names: Sequence[str]) -> LoadedModel:
         """Return the file loaded with these layers as its outputs."""
@@ -106,6 +109,10 @@ class _TfliteInside:
 
 def _inside(content: bytes) -> _TfliteInside | OnnxInside:
     return OnnxInside(content) if is_onnx(content) else _TfliteInside(content)
+
+
+def _shape(model: Model, tensor: int) -> tuple[int, ...]:
+    return tuple(model.subgraphs[0].tensors[tensor].shape)
 
 
 def _layer_tensors(model: Model) -> dict[str, int]:

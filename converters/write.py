@@ -8,6 +8,7 @@ from pathlib import Path
 
 from converters import flatbuffer
 from converters.calibrate import Calibration, calibrate
+from converters.compress.network import compression_record
 from converters.dense_as_convolution import dense_as_convolution
 from converters.ends import set_ends
 from converters.entry import FLOAT_ENTRY
@@ -64,7 +65,9 @@ def write_formats(
     if needs_calibration([precision for precision, _ in job.formats]):
         if job.calibration is None:
             raise InputError("w8a8 and w8a16 need calibration images", mend="give --calib DIR, or --calib builtin")
-        calibration = calibrate(network.integer_content, network.entry, network.exact, job.calibration, report)
+        calibration = calibrate(
+            network.integer_content, network.entry, network.exact, job.calibration, report, network.keeps_sums
+        )
     if job.repair and job.probe and job.probe.is_procedural:
         job = replace(job, probe=surest_probe(network))
     writer = _Writer(network, job, calibration, report, say)
@@ -103,7 +106,7 @@ class _Writer:
         return [self._artifact(made, file, precision, io) for file in files]
 
     def _artifact(self, made: Made, file: _File, precision: Precision, io: IoType) -> Artifact:
-        golden = golden_vectors(file.content, self.network.content, self.job.golden)
+        golden = golden_vectors(file.content, self.network.reference, self.job.golden)
         manifest = self._manifest(made, file, precision, io)
         return write_artifact(self.job.out, file.content, golden, manifest, file.more)
 
@@ -115,7 +118,7 @@ class _Writer:
             if self._for_edgetpu(precision):
                 dense_as_convolution(model)
             set_ends(model, io, mean=None if entry.folding == "subtracted" else entry.zero_point, std=entry.std)
-        name = stem(self.network.variant, precision, self.network.weights.source)
+        name = stem(self.network.variant, precision, self.network.weights.source, self.network.marks)
         if kind == "tflite":
             return _File(f"{name}{MODEL_SUFFIX}", flatbuffer.write(model), None, {})
         facts = file_facts(self.network.variant, precision, io, self.network.weights, self._preprocessing(made))
@@ -147,6 +150,7 @@ class _Writer:
             onnx=file.onnx,
             recipe=made.recipe,
             repair=made.repair,
+            compression=compression_record(self.network, made.content),
             target=self.job.target if self._for_edgetpu(precision) else None,
             tool_versions=tool_versions(),
             command=self.job.command,
@@ -162,5 +166,5 @@ class _Writer:
         if probe is None:
             return None
         return verification_record(
-            content, self.network.content, probe.images, probe.description, precision, self.report
+            content, self.network.reference, probe.images, probe.description, precision, self.report
         )

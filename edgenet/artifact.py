@@ -9,7 +9,7 @@ import io
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenet.atomic import write_files
+from edgenet.compression import Compression
 from edgenet.errors import InputError
 from edgenet.manifest import Manifest, parse_manifest
 from edgenet.precision import Precision
@@ -53,9 +54,16 @@ class Artifact:
     manifest: Manifest
 
 
-def stem(variant: str, precision: Precision, source: str) -> str:
-    """Return the file stem; a file with random weights says so in its name."""
-    return f"{variant}-{precision}" + ("-random" if source == "random" else "")
+def stem(variant: str, precision: Precision, source: str, marks: Sequence[str] = ()) -> str:
+    """Return the file stem; what was done to the network stands in it, and that its weights are random."""
+    return "-".join([variant, precision, *marks, *(["random"] if source == "random" else [])])
+
+
+def marks(compression: Compression, widths: Mapping[str, int]) -> tuple[str, ...]:
+    """Return what a file's name tells of its network: shrunk (channels are gone), pruned, clustered."""
+    pruned = compression.pruning is not None and not compression.cuts_channels
+    told = {"shrunk": bool(widths), "pruned": pruned, "clustered": bool(compression.clusters)}
+    return tuple(word for word, is_so in told.items() if is_so)
 
 
 def beside(path: Path, suffix: str) -> Path:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from edgenet.layers import expand
-from edgenet.variants import parse_variant
+from edgenet.named_variant import named_variant
 from edgenet.weights.load import load_weights
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ def build(
     """
     from edgenet.network import build_network, load_weights_into
 
-    loaded = load_weights(weights, parse_variant(variant), say=_say, num_classes=num_classes)
-    architecture = expand(loaded.variant, loaded.num_classes, loaded.preprocessing.side_px)
+    loaded = load_weights(weights, named_variant(variant), say=_say, num_classes=num_classes)
+    architecture = loaded.architecture()
     model = build_network(architecture, form=form, convention=loaded.convention, features=features)
     load_weights_into(model, architecture, loaded, features=features)
     return model

@@ -4,13 +4,18 @@ Names are timm's (`blocks.1.0.conv_dw`), so that a weights file, a Keras layer, 
 of a report speak of the same thing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
+from edgenet.errors import InputError
 from edgenet.variants import Activation, Stage, Variant, round_filters, round_repeats
 
 LayerKind = Literal["conv", "depthwise", "dense"]
+# Output channels of the layers that have fewer than their variant says, by name: what channel pruning leaves behind.
+Widths = Mapping[str, int]
+FULL: Widths = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -87,31 +92,58 @@ class Architecture:
 LAST_DROP_RATE = 0.2
 
 
-def expand(variant: Variant, num_classes: int = 1000, side_px: int = 0) -> Architecture:
-    """Spell out `variant`; `side_px` 0 means the variant's own input side."""
+def expand(variant: Variant, num_classes: int = 1000, side_px: int = 0, widths: Widths = FULL) -> Architecture:
+    """Spell out `variant`; `side_px` 0 means the variant's own input side.
+
+    `widths` narrows the layers that it names: the stem, the head, or a block's expansion, and with each the layers that
+    have to follow. Raise InputError for a layer that cannot be narrowed, or not to that many channels.
+    """
     side = side_px or variant.side_px
     rules = variant.rules
-    stem_channels = (
-        variant.stages[0].in_channels if rules.fixed_ends else _scale(variant, variant.stages[0].in_channels)
-    )
-    head_channels = rules.head_channels if rules.fixed_ends else _scale(variant, rules.head_channels)
+    own_stem = _stem_channels(variant)
+    own_head = rules.head_channels if rules.fixed_ends else _scale(variant, rules.head_channels)
+    narrow = _Narrow(widths)
+    stem_channels = narrow("conv_stem", own_stem) if is_free_stem(variant) else own_stem
     stem = Layer("conv_stem", "conv", 3, 2, 3, stem_channels, side, _halve(side, 2), "bn1", rules.activation)
-    blocks = tuple(_blocks(variant, stem))
-    last = blocks[-1]
-    head = Layer(
-        "conv_head",
-        "conv",
-        1,
-        1,
-        last.out_channels,
-        head_channels,
-        last.out_side,
-        last.out_side,
-        "bn2",
-        rules.activation,
-    )
+    blocks = tuple(_blocks(variant, stem, own_stem, narrow))
+    last, head_channels = blocks[-1], narrow("conv_head", own_head)
+    in_channels, in_side = last.out_channels, last.out_side
+    head = Layer("conv_head", "conv", 1, 1, in_channels, head_channels, in_side, in_side, "bn2", rules.activation)
     classifier = Layer("classifier", "dense", 1, 1, head_channels, num_classes, 1, 1)
+    narrow.refuse_rest()
     return Architecture(variant, side, num_classes, stem, blocks, head, classifier)
+
+
+def is_free_stem(variant: Variant) -> bool:
+    """Tell whether the stem's channels can be cut: not where the first block adds its input to its output."""
+    first = variant.stages[0]
+    return not (first.skip and first.stride == 1 and _stem_channels(variant) == _scale(variant, first.out_channels))
+
+
+def _stem_channels(variant: Variant) -> int:
+    channels = variant.stages[0].in_channels
+    return channels if variant.rules.fixed_ends else _scale(variant, channels)
+
+
+class _Narrow:
+    """The widths that were asked for, each to be used exactly once."""
+
+    def __init__(self, widths: Widths) -> None:
+        self._left = dict(widths)
+
+    def __call__(self, name: str, own: int) -> int:
+        """Return the channels of a layer that has `own` in its variant."""
+        channels = self._left.pop(name, own)
+        if not 1 <= channels <= own:
+            raise InputError(f"{name} cannot have {channels} channels", allowed=f"1 to {own}")
+        return channels
+
+    def refuse_rest(self) -> None:
+        """Raise InputError for a layer that is not there or whose width is not free."""
+        if self._left:
+            names = ", ".join(sorted(self._left)[:5])
+            allowed = "conv_stem, conv_head, and the expansions of blocks (conv_pw, conv_exp)"
+            raise InputError(f"these layers cannot be narrowed: {names}", allowed=allowed)
 
 
 def _scale(variant: Variant, channels: int) -> int:
@@ -133,28 +165,40 @@ def _repeats(variant: Variant) -> list[int]:
     ]
 
 
-def _blocks(variant: Variant, stem: Layer) -> Iterator[Block]:
+def _blocks(variant: Variant, stem: Layer, own_stem: int, narrow: _Narrow) -> Iterator[Block]:
     repeats = _repeats(variant)
-    side, channels, done, total = stem.out_side, stem.out_channels, 0, sum(repeats)
+    side, channels, own, done, total = stem.out_side, stem.out_channels, own_stem, 0, sum(repeats)
     for stage_index, (stage, count) in enumerate(zip(variant.stages, repeats, strict=True)):
         for repeat in range(count):
-            drop_rate = LAST_DROP_RATE * done / total
-            yield _block(variant, stage, f"blocks.{stage_index}.{repeat}", repeat == 0, side, channels, drop_rate)
+            place = _Place(f"blocks.{stage_index}.{repeat}", repeat == 0, side, channels, own)
+            yield _block(variant, stage, place, LAST_DROP_RATE * done / total, narrow)
             side = _halve(side, stage.stride) if repeat == 0 else side
-            channels = _scale(variant, stage.out_channels)
+            channels = own = _scale(variant, stage.out_channels)
             done += 1
 
 
-def _block(
-    variant: Variant, stage: Stage, name: str, first: bool, side: int, in_channels: int, drop_rate: float
-) -> Block:
-    stride = stage.stride if first else 1
+@dataclass(frozen=True)
+class _Place:
+    """Where a block stands, and what comes in there."""
+
+    name: str
+    is_first: bool  # of its stage
+    side: int
+    in_channels: int
+    own_channels: int  # that come in where nothing is narrowed: what the block's own widths are computed from
+
+
+def _block(variant: Variant, stage: Stage, place: _Place, drop_rate: float, narrow: _Narrow) -> Block:
+    name, in_channels, own = place.name, place.in_channels, place.own_channels
+    stride = stage.stride if place.is_first else 1
     out_channels = _scale(variant, stage.out_channels)
-    base = _scale(variant, stage.expand_from) if first and stage.expand_from else in_channels
+    base = _scale(variant, stage.expand_from) if place.is_first and stage.expand_from else own
+    expansion = f"{name}.{'conv_exp' if stage.kind == 'fused' else 'conv_pw'}"
+    wide = in_channels if stage.expand == 1 else narrow(expansion, base * stage.expand)
     maker = _fused if stage.kind == "fused" else _inverted
-    before, after = maker(variant, stage, name, side, stride, in_channels, base * stage.expand, out_channels)
-    squeeze = _squeeze(variant, stage, name, in_channels, before[-1].out_channels) if stage.squeeze else ()
-    skip = stage.skip and stride == 1 and in_channels == out_channels
+    before, after = maker(variant, stage, name, place.side, stride, in_channels, wide, out_channels)
+    squeeze = _squeeze(variant, stage, name, own, before[-1].out_channels) if stage.squeeze else ()
+    skip = stage.skip and stride == 1 and own == out_channels
     return Block(name, before, squeeze, after, skip, drop_rate if skip else 0.0)
 
 
@@ -186,7 +230,7 @@ def _fused(
 
 
 def _squeeze(variant: Variant, stage: Stage, name: str, in_channels: int, wide: int) -> tuple[Layer, Layer]:
-    """Return the two 1x1 convolutions of squeeze-and-excite; the width comes from the block's input channels."""
+    """Return the two 1x1 convolutions of squeeze-and-excite; the width comes from the variant's `in_channels`."""
     narrow = max(1, int(in_channels * stage.squeeze))
     reduce = Layer(f"{name}.se.conv_reduce", "conv", 1, 1, wide, narrow, 1, 1, "", variant.rules.activation)
     return reduce, Layer(f"{name}.se.conv_expand", "conv", 1, 1, narrow, wide, 1, 1, "", "sigmoid")

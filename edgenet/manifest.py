@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from edgenet.compression import NOTHING, Compression, parse_compression
 from edgenet.errors import InputError
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import SMALLEST_CROP, CropRule, Interpolation, Preprocessing
@@ -41,6 +42,9 @@ class WeightsRecord(Record):
     notes: tuple[str, ...] = ()
     whole_model: bool = False  # the file was a model fine-tuned elsewhere, given by --from
     labels: tuple[str, ...] = ()  # the name of each class; (): not known, as ImageNet's
+    widths: dict[str, int] = Field(
+        default_factory=dict
+    )  # of the layers that channel pruning made narrower than the variant's
 
 
 class InputRecord(Record):
@@ -164,6 +168,30 @@ class RepairRecord(Record):
     steps: tuple[RepairStepRecord, ...]
 
 
+class LayerRecord(Record):
+    """The weights of one layer as the file holds them."""
+
+    name: str
+    weights: int
+    zero_share: float
+    values: int  # different ones
+
+
+class CompressionRecord(Record):
+    """What a network lost before it was written, and what of that its file shows; training asks for nothing here."""
+
+    prune: str  # as --prune takes it; "": nothing was asked for
+    clusters: int  # different values a layer may have; 0: any
+    macs_share: float  # of the multiply-accumulates, left
+    left_alone: str  # which layers are neither pruned nor clustered, and why
+    uncompressed: str  # stem of the fp32 file of the network as it was before; "": nothing was asked for
+    layers: tuple[LayerRecord, ...]
+
+    def to_compression(self) -> Compression:
+        """Return what was asked for; raise InputError for what cannot be."""
+        return parse_compression(self.prune, self.clusters)
+
+
 CompilerTarget = Literal["edgetpu"]
 
 
@@ -188,6 +216,7 @@ class Manifest(Record):
     onnx: OnnxRecord | None = None
     recipe: str | None = None  # of a w8a8 file: TOML, as --recipe takes it
     repair: RepairRecord | None = None
+    compression: CompressionRecord | None = None
     target: CompilerTarget | None = None  # the compiler whose limits a w8a8 .tflite file keeps
     tool_versions: dict[str, str]
     command: tuple[str, ...]
@@ -195,6 +224,10 @@ class Manifest(Record):
     def to_preprocessing(self) -> Preprocessing:
         """Return the preprocessing record that calibration, verify and the app use."""
         return self.preprocessing.to_preprocessing()
+
+    def to_compression(self) -> Compression:
+        """Return what of the network was asked to go when it was converted; raise InputError for what cannot be."""
+        return self.compression.to_compression() if self.compression else NOTHING
 
 
 class SourceManifest(BaseModel):

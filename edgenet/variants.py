@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, get_args
 
 from edgenet.errors import InputError
 
@@ -146,9 +146,6 @@ class Variant:
         return FAMILIES[self.family]
 
 
-ALPHA_DEPTH, BETA_WIDTH, GAMMA_RESOLUTION = 1.2, 1.1, 1.15  # arXiv 1905.11946, section 3.3
-
-
 #       name      family  stages       width depth side dropout train_side
 _ROWS = (
     Variant("b0", "b", B_STAGES, 1.0, 1.0, 224, 0.2, 224),
@@ -178,14 +175,23 @@ _ROWS = (
 )
 VARIANTS: dict[str, Variant] = {row.name: row for row in _ROWS}
 
+ScaledBase = Literal["b0", "lite0"]
+SCALED_BASES: tuple[ScaledBase, ...] = get_args(ScaledBase)  # the variants that compound scaling begins from
+ALPHA_DEPTH, BETA_WIDTH, GAMMA_RESOLUTION = 1.2, 1.1, 1.15  # arXiv 1905.11946, section 3.3
+MOST_PHI, MOST_FACTOR, MOST_SIDE_PX = 10.0, 2.0, 4096
+# scaled-1.5, scaled-1.5-lite0, scaled-1.5-lite0-a1.3-b1.05-g1.1; people write a colon for the first dash.
+_SCALED = re.compile(
+    r"scaled[:-](?P<phi>.*?)(?:-(?P<base>b0|lite0))?(?:-a(?P<a>[\d.]+)-b(?P<b>[\d.]+)-g(?P<g>[\d.]+))?"
+)
+
 # timm's and Coral's short names of the EdgeTPU family.
 _EDGETPU_SHORT = {"es": "edgetpu-s", "em": "edgetpu-m", "el": "edgetpu-l"}
 
 
 def parse_variant(text: str) -> Variant:
     """Return the variant of a short, long or `scaled:PHI` name; raise InputError for any other."""
-    if re.match(r"scaled[:-]", text.lower()):  # the dash is how file names and manifests spell it
-        return scaled(_parse_phi(text))
+    if match := _SCALED.fullmatch(text.strip().lower()):  # the dash is how file names and manifests spell it
+        return _parse_scaled(text, match)
     short = _short_name(text)
     if short in VARIANTS:
         return VARIANTS[short]
@@ -204,26 +210,54 @@ def _short_name(text: str) -> str:
     return _EDGETPU_SHORT.get(name, name)
 
 
-def _parse_phi(text: str) -> float:
+def _parse_scaled(text: str, match: re.Match[str]) -> Variant:
+    base: ScaledBase = "lite0" if match["base"] == "lite0" else "b0"
     try:
-        phi = float(text[len("scaled:") :])
+        phi = float(match["phi"])
+        alpha, beta, gamma = (
+            (float(match["a"]), float(match["b"]), float(match["g"]))
+            if match["a"]
+            else (ALPHA_DEPTH, BETA_WIDTH, GAMMA_RESOLUTION)
+        )
     except ValueError:
-        phi = math.nan
-    if not 0 <= phi <= 10:
-        raise InputError(f"cannot scale by {text!r}", allowed="scaled:PHI with PHI from 0 to 10", mend="try scaled:0.5")
-    return phi
+        phi = alpha = beta = gamma = math.nan
+    allowed = f"scaled:PHI with PHI from 0 to {MOST_PHI:g}"
+    if not 0 <= phi <= MOST_PHI:
+        raise InputError(f"cannot scale by {text!r}", allowed=allowed, mend="try scaled:0.5")
+    if not all(1 <= factor <= MOST_FACTOR for factor in (alpha, beta, gamma)):
+        raise InputError(f"cannot scale by {text!r}", allowed=f"factors from 1 to {MOST_FACTOR:g}")
+    return scaled(phi, alpha, beta, gamma, base)
 
 
 def scaled(
-    phi: float, alpha: float = ALPHA_DEPTH, beta: float = BETA_WIDTH, gamma: float = GAMMA_RESOLUTION
+    phi: float,
+    alpha: float = ALPHA_DEPTH,
+    beta: float = BETA_WIDTH,
+    gamma: float = GAMMA_RESOLUTION,
+    base: ScaledBase = "b0",
 ) -> Variant:
-    """Scale B0 by `phi`: depth alpha**phi, width beta**phi, side gamma**phi (arXiv 1905.11946, eq. 3).
+    """Scale a variant by `phi`: depth alpha**phi, width beta**phi, side gamma**phi (arXiv 1905.11946, eq. 3).
 
-    The side is rounded to a multiple of 8 pixels; dropout follows B0–B7 (0.1 more every second phi, 0.5 at most).
+    The side is rounded to a multiple of 8 pixels; dropout follows B0–B7 and Lite0–Lite4 (0.1 more every second phi, at
+    most as much as the family's largest). The name holds all that is needed to make the same variant again. Raise
+    InputError for a side over 4096 pixels.
     """
-    side_px = max(8, round(224 * gamma**phi / 8) * 8)
-    dropout = min(0.5, round(0.2 + 0.1 * int(phi // 2), 1))
-    return Variant(f"scaled-{phi:g}", "b", B_STAGES, beta**phi, alpha**phi, side_px, dropout, side_px)
+    row = VARIANTS[base]
+    side_px = max(8, round(row.side_px * gamma**phi / 8) * 8)
+    if side_px > MOST_SIDE_PX:
+        what = f"gamma {gamma:g} and phi {phi:g} make a side of {side_px} px"
+        raise InputError(what, allowed=f"{MOST_SIDE_PX} px at most", mend="take a smaller phi")
+    most = max(other.dropout for other in VARIANTS.values() if other.family == row.family)
+    dropout = min(most, round(row.dropout + 0.1 * int(phi // 2), 1))
+    name = f"scaled-{_plain(phi)}" + (f"-{base}" if base != "b0" else "")
+    if (alpha, beta, gamma) != (ALPHA_DEPTH, BETA_WIDTH, GAMMA_RESOLUTION):
+        name += f"-a{_plain(alpha)}-b{_plain(beta)}-g{_plain(gamma)}"
+    return Variant(name, row.family, row.stages, beta**phi, alpha**phi, side_px, dropout, side_px)
+
+
+def _plain(number: float) -> str:
+    """Return the shortest text that is read as the same number again."""
+    return repr(float(number)).removesuffix(".0")
 
 
 def round_filters(filters: int, width: float, ten_percent_rule: bool) -> int:

@@ -26,6 +26,7 @@ EXAMPLES = {
     "doctor": ["doctor"],
     "devices": ["devices", "list"],
     "train": ["train", "--variant", "lite0", "--weights", "random", "--side", "32", *BRIEFLY, "--out", "run"],
+    "scale": ["scale", "--base", "lite0"],
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
@@ -161,6 +162,41 @@ WRONG = [
     ),
     Wrong(
         ["train", "--out", "run", "--variant", "lite0", "--data", ".", "--recipe", "no"], "cannot read no: No such file"
+    ),
+    Wrong(
+        ["info", "scaled:1@no"], "cannot read the coefficients no: No such file or directory; edgenet scale --search"
+    ),
+    Wrong(["scale", "--base", "b1"], "--base cannot be 'b1'; allowed: b0, lite0"),
+    Wrong(["scale", "--coefficients", "no"], "cannot read the coefficients no: No such file or directory"),
+    Wrong(["scale", "--max-ms", "20"], "--max-ms goes with --latency-on; add --latency-on, or drop --max-ms"),
+    Wrong(["scale", "--latency-on", "local", "--budget", "3"], "--budget goes with --search; add --search, or drop"),
+    Wrong(["scale", "--latency-on", "local"], "no limit was given; allowed: milliseconds over 0, 100000 at most"),
+    Wrong(["scale", "--latency-on", "local", "--max-ms", "nan"], "--max-ms cannot be 'nan'; allowed: milliseconds"),
+    Wrong(["scale", "--latency-on", "nowhere", "--max-ms", "9"], "'nowhere'"),
+    Wrong(
+        ["scale", "--latency-on", "local", "--max-ms", "9", "--precision", "fp32,w8"],
+        "--precision cannot be 'fp32,w8'; allowed: one of them; run it once for each",
+    ),
+    Wrong(["scale", "--latency-on", "local", "--max-ms", "9", "--protocol", "slow"], "unknown protocol 'slow'"),
+    Wrong(["scale", "--search", "--latency-on", "local"], "--search beside --latency-on; allowed: one of them"),
+    Wrong(["scale", "--search"], "no folder for the search was given; allowed: --out RUN"),
+    Wrong(["scale", "--search", "--out", "run"], "no images were given; allowed: --data DIR"),
+    Wrong(
+        ["scale", "--search", "--out", "run", "--data", "."], "no budget was given; allowed: --budget EPOCHS, of each"
+    ),
+    Wrong(["scale", "--search", "--out", "run", "--data", ".", "--budget", "0"], "--budget cannot be '0'"),
+    Wrong(
+        ["scale", "--search", "--out", "run", "--data", "no", "--budget", "3"], "'no' does not exist; allowed: a fol"
+    ),
+    Wrong(
+        ["scale", "--search", "--out", "run", "--data", ".", "--budget", "3", "--grid", "no"], "cannot read the grid no"
+    ),
+    Wrong(["scale", "--search", "--out", "run", "--coefficients", "x"], "--coefficients beside --search"),
+    Wrong(
+        ["scale", "--search", "--resume", "--out", "run"], "there is no search in run to resume: search.json: No such"
+    ),
+    Wrong(
+        ["scale", "--search", "--resume", "--out", "run", "--seed", "0"], "--resume goes on with the search as it was"
     ),
     Wrong(["convert"], "no variant was given; allowed: --variant NAME; edgenet list shows them all"),
     Wrong(["convert", "--variant", "b9"], "unknown variant 'b9'"),

@@ -26,7 +26,7 @@ ROOMS = ("benchmarks", "converters", "devices", "edgenet")
 # Scripts that run other tools beside ours: for a checkout, not for an installation.
 NOT_SHIPPED = {"benchmarks.peers"}
 # Where the name that is imported is not the package's own.
-PACKAGE_OF = {"PIL": "pillow", "google": "protobuf"}
+PACKAGE_OF = {"PIL": "pillow", "backports": "backports.zstd", "google": "protobuf"}
 # Imported only where it is installed: the runtime of old boards stands in for ai-edge-litert.
 IMPORTED_IF_INSTALLED = {"tflite-runtime"}
 # Never imported: tf-keras runs on the one, the others are opened as the files that they are.

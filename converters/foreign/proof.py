@@ -10,7 +10,6 @@ from converters.entry import FLOAT_ENTRY
 from converters.float_file import build_float
 from converters.runtime import Runner
 from edgenet.errors import GateFailed
-from edgenet.layers import expand
 from edgenet.weights.record import Weights
 
 MAX_RELATIVE_ERROR = 1e-4  # float32 sums in another order differ by about 1e-6; a wrong layer by about 1
@@ -24,8 +23,7 @@ def prove(weights: Weights, pixels: NDArray[np.uint8], answers: NDArray[np.float
     Raise GateFailed above 1e-4 of the largest logit. Behind a softmax the logits are compared up to a constant, which
     is all that it leaves of them.
     """
-    network = expand(weights.variant, weights.num_classes, weights.preprocessing.side_px)
-    runner = Runner(flatbuffer.write(build_float(network, weights, FLOAT_ENTRY)), os.cpu_count() or 1)
+    runner = Runner(flatbuffer.write(build_float(weights.architecture(), weights, FLOAT_ENTRY)), os.cpu_count() or 1)
     ours = np.stack([runner.logits(row) for row in pixels]).astype(np.float64)
     theirs = answers.astype(np.float64).reshape(ours.shape)
     if softmax:

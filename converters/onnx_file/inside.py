@@ -29,7 +29,7 @@ class OnnxInside:
             raise InputError("the shapes inside the file contradict each other") from error
         graph = self._model.graph
         self._infos = {row.name: row for row in (*graph.value_info, *graph.output)}
-        self.names = set(self._infos)
+        self.shapes = {name: _shape(info) for name, info in self._infos.items()}
 
     def kind(self, name: str) -> int:
         """Return the type of a value, as ONNX numbers types."""
@@ -44,6 +44,12 @@ class OnnxInside:
         del model.graph.output[:]
         model.graph.output.extend(self._infos[name] for name in names)
         return _TurnedBack(model.SerializeToString(), os.cpu_count() or 1)
+
+
+def _shape(info: Any) -> tuple[int, ...]:
+    """Return a value's shape in TFLite's order of axes."""
+    shape = tuple(int(row.dim_value) for row in info.type.tensor_type.shape.dim)
+    return tuple(shape[axis] for axis in TO_NHWC) if len(shape) == 4 else shape
 
 
 class _TurnedBack(OnnxRunner):

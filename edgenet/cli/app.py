@@ -29,6 +29,9 @@ VERBS = {
     "list": Verb("edgenet.cli.list", "Show every variant with its size, cost and published accuracy."),
     "info": Verb("edgenet.cli.info", "Show one variant: counts, stages and layers; or what a .tflite file holds."),
     "train": Verb("edgenet.cli.train", "Train a variant on classes of your own."),
+    "scale": Verb(
+        "edgenet.cli.scale", "Scale a variant: show, search on your images, or choose by a device's latency."
+    ),
     "convert": Verb("edgenet.cli.convert", "Write a variant as verified .tflite files."),
     "quantize": Verb("edgenet.cli.quantize", "Write a float .tflite file of any origin in smaller precisions."),
     "verify": Verb("edgenet.cli.verify", "Hold files against their float network, on photos, with gates."),

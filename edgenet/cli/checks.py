@@ -52,6 +52,7 @@ REQUIRED_PACKAGES = {
     "rich": "tables, progress",
     "pydantic": "manifests",
     **({"tomli": "inventories"} if sys.version_info < (3, 11) else {}),
+    "backports.zstd": "packed sizes",
     "asyncssh": "boards over SSH",
     "adbutils": "Android devices",
     "scipy": "statistics",

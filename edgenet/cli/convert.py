@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgenet.cli.compressed import Measured, report_compression
+from edgenet.cli.compression_options import ClusterFlag, DataFlag, PruneFlag, chosen_compression
 from edgenet.cli.console import say
 from edgenet.cli.conversion_options import (
     Calib,
@@ -44,8 +46,9 @@ from edgenet.cli.repair_options import (
 from edgenet.cli.target_options import TargetFlag, chosen_target, unmapped
 from edgenet.cli.written import show_written
 from edgenet.errors import GateFailed, InputError
+from edgenet.named_variant import named_variant
 from edgenet.precision import MEANING
-from edgenet.variants import Variant, parse_variant
+from edgenet.variants import Variant
 
 if TYPE_CHECKING:
     from converters.conversion import Request
@@ -76,7 +79,8 @@ def command(
     interpolation: InterpolationFlag = "", repeat: FromFlag = None, file_format: Format = "", opset: Opset = None,
     onnx_cpu: OnnxCpuFlag = "", ort: Ort = False, repair: RepairFlag = "", min_agree: MinAgreeFlag = None,
     max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, target: TargetFlag = "", out: Out = Path(),
-    verify: Verify = True, as_json: Json = False,
+    prune: PruneFlag = "", cluster: ClusterFlag = "", data: DataFlag = None, verify: Verify = True,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write a variant as .tflite or .onnx files, one for each precision, each with its manifest and golden vectors.
 
@@ -85,6 +89,7 @@ def command(
     edgenet convert --variant b0 --precision fp32,fp16,w8a8 --calib photos --out b0
     edgenet convert --variant b0 --int8 --weights mine.safetensors --calib photos --repair
     edgenet convert --variant lite0 --int8 --target edgetpu
+    edgenet convert --variant lite0 --int8 --prune channels:0.3
     edgenet convert --from lite0-w8a8.manifest.json --out again
     edgenet convert --from mine.keras --int8 --calib photos
     """
@@ -94,9 +99,10 @@ def command(
     if repeat is not None and repeat.suffix == ".json":
         _refuse_beside_from(
             variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic,
-            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe, target,
+            file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe, target, prune, cluster,
+            data,
         )  # fmt: skip
-        _run(_repeated(repeat, out, weights, calib), out, verify, as_json)
+        _run(_repeated(repeat, out, weights, calib), out, verify, as_json, None)
         return
     formats = chosen_formats(precision, int8=int8, fp16=fp16, dynamic=dynamic, io=io)
     overrides = chosen_overrides(mean, std, crop, interpolation)
@@ -104,12 +110,14 @@ def command(
     gate = chosen_gate(repair, min_agree, max_latency_cost, formats, verify=verify)
     by_hand = chosen_recipe(recipe, repair, formats)
     built_for = chosen_target(target, formats, file_format, repair)
+    compression = chosen_compression(prune, cluster, data, verified=verify, may_be_trained=repeat is not None)
     model = _model(repeat, variant, weights, overrides) if repeat is not None else None  # after all that is quick
     request = conversion.Request(
         model.variant if model else _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed,
         classes or 0, overrides, files=files, model=model, repair=gate, recipe=by_hand, target=built_for,
+        compression=compression,
     )  # fmt: skip
-    _run(request, out, verify, as_json)
+    _run(request, out, verify, as_json, Measured(data, str(repeat or weights)) if verify else None)
 
 
 def _repeated(manifest: Path, out: Path, weights: str, calib: str) -> Request:
@@ -121,7 +129,7 @@ def _repeated(manifest: Path, out: Path, weights: str, calib: str) -> Request:
     return request
 
 
-def _run(request: Request, out: Path, verify: bool, as_json: bool) -> None:
+def _run(request: Request, out: Path, verify: bool, as_json: bool, measured: Measured | None) -> None:
     from converters import conversion
 
     for name, ends in request.formats:
@@ -130,7 +138,7 @@ def _run(request: Request, out: Path, verify: bool, as_json: bool) -> None:
         artifacts = conversion.run(request, out, verify, ("edgenet", *sys.argv[1:]), report, say)
     conversion.compare_with_manifest(request.manifest, artifacts, say)
     failed = unmapped(artifacts, say)
-    show_written(artifacts, as_json)
+    show_written(artifacts, as_json, report_compression(request, artifacts, measured) if measured else [])
     if failed:
         raise GateFailed(failed, mend=f"edgenet check {artifacts[0].path.parent}/FILE tells which ops, and why")
 
@@ -152,7 +160,7 @@ def _model(path: Path, variant: str, weights: str, overrides: PreprocessingOverr
 def _variant(name: str) -> Variant:
     if not name:
         raise InputError("no variant was given", allowed="--variant NAME", mend="edgenet list shows them all")
-    return parse_variant(name)
+    return named_variant(name)
 
 
 def _refuse_beside_from(*given: object) -> None:

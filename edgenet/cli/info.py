@@ -14,8 +14,9 @@ from edgenet.cli.options import Classes, Json, Side, VariantName
 from edgenet.counts import Counts, count, layer_macs
 from edgenet.errors import InputError
 from edgenet.layers import Architecture, Layer, expand
+from edgenet.named_variant import named_variant
 from edgenet.published import PUBLISHED, Published
-from edgenet.variants import Stage, parse_variant
+from edgenet.variants import Stage
 
 MIB = 2**20
 STAGE_COLUMNS = (
@@ -52,7 +53,7 @@ def command(
             raise InputError("--layers, --side and --classes go with a variant, not with a file")
         show_file(Path(name), as_json)
         return
-    network = expand(parse_variant(name), num_classes=classes or 1000, side_px=side or 0)
+    network = expand(named_variant(name), num_classes=classes or 1000, side_px=side or 0)
     if as_json:
         emit_json(_record(network))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def _show_manifest(manifest: Manifest) -> None:
     record, weights, verification = manifest.preprocessing, manifest.weights, manifest.verification
     show(f"variant: {manifest.variant}, {manifest.precision}")
     show(f"weights: {weights.source}, {weights.origin}, sha256 {weights.sha256[:16]}...")
+    for line in _compression(manifest):
+        show(line)
     show(
         f"photos: {record.crop_rule.replace('_', ' ')} {record.crop_fraction:g}, {record.interpolation}, raw RGB 0-255"
     )
@@ -75,6 +78,21 @@ def _show_manifest(manifest: Manifest) -> None:
             f"verified on {verification.probe}: same top-1 as float on {100 * verification.agreement:.1f} % "
             f"({100 * verification.agreement_low:.1f}–{100 * verification.agreement_high:.1f} %)"
         )
+
+
+def _compression(manifest: Manifest) -> Iterator[str]:
+    record, widths = manifest.compression, manifest.weights.widths
+    if widths:
+        fewest = ", ".join(
+            f"{name} {channels}" for name, channels in sorted(widths.items(), key=lambda row: row[1])[:3]
+        )
+        yield f"channels: {len(widths)} layers are narrower than the variant's (fewest: {fewest})"
+    if record:
+        weights = sum(row.weights for row in record.layers)
+        zeros = sum(row.weights * row.zero_share for row in record.layers)
+        asked = record.to_compression().spelled or "nothing, it was trained so"
+        left = f", {100 * record.macs_share:.1f} % of the multiply-accumulates" if record.macs_share < 1 else ""
+        yield f"compression: asked for {asked}; {100 * zeros / max(1, weights):.1f} % of the weights are zero{left}"
 
 
 def _numbers(values: tuple[float, float, float]) -> str:

@@ -45,6 +45,6 @@ VariantName = Annotated[
     typer.Argument(
         metavar="VARIANT",
         show_default=False,
-        help="b4, lite0, v2-s, ... or scaled:PHI (see edgenet list), or a .tflite or .onnx file.",
+        help="b4, lite0, v2-s, ... or scaled:PHI[@FILE] (see edgenet list), or a .tflite or .onnx file.",
     ),
 ]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgenet.cli.compression_options import PruneFlag
 from edgenet.cli.console import emit_json, next_command, show
 from edgenet.cli.console import say as say_line
 from edgenet.cli.options import Json, Side, whole_number
 from edgenet.cli.progress import StepProgress
+from edgenet.compression import parse_compression
 from edgenet.errors import InputError
-from edgenet.variants import parse_variant
+from edgenet.named_variant import named_variant
 
 if TYPE_CHECKING:
     from edgenet.training.setup import Request
@@ -42,13 +44,15 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 
 def command(
     variant: VariantFlag = "", data: Data = None, out: Out = None, recipe: RecipeFlag = None, weights: WeightsFlag = "",
-    side: Side = None, seed: Seed = 0, strategy: Strategy = "single", resume: Resume = False, as_json: Json = False,
+    side: Side = None, seed: Seed = 0, strategy: Strategy = "single", prune: PruneFlag = "",
+    resume: Resume = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a variant on your own classes, and leave a folder that convert, verify and benchmark take.
 
     \b
     edgenet train --variant lite0 --data flowers --out run
     edgenet train --variant v2-b0 --data flowers --recipe mine.toml --side 160 --out run
+    edgenet train --variant lite0 --data flowers --weights run --prune channels:0.5 --out half
     edgenet train --resume --out run
     edgenet convert --from run --int8 --calib flowers --out files
     """
@@ -59,10 +63,10 @@ def command(
     words = ("edgenet", *sys.argv[1:])
     with StepProgress() as report:
         if resume:
-            _refuse_beside_resume(variant, recipe, weights, side, seed)
+            _refuse_beside_resume(variant, recipe, weights, side, seed, prune)
             trained = train.resume(out, data, strategy, words, report, say_line)
         else:
-            request = _request(variant, data, out, recipe, weights, side, seed, strategy)
+            request = _request(variant, data, out, recipe, weights, side, seed, strategy, prune)
             trained = train.train(request, words, report, say_line)
     if trained is not None:
         _show(trained, as_json)
@@ -70,7 +74,7 @@ def command(
 
 def _request(
     variant: str, data: Path | None, out: Path, recipe: Path | None, weights: str, side: int | None, seed: int,
-    strategy: str,
+    strategy: str, prune: str,
 ) -> Request:  # fmt: skip
     from edgenet.training.recipe import default_recipe, read_recipe
     from edgenet.training.setup import Request
@@ -79,9 +83,19 @@ def _request(
         raise InputError("no variant was given", allowed="--variant NAME", mend="edgenet list shows them all")
     if data is None:
         raise InputError("no images were given", allowed="--data DIR", mend="one folder a class in it")
-    found = parse_variant(variant)
+    found = named_variant(variant)
     chosen = read_recipe(recipe, found) if recipe else default_recipe(found)
-    return Request(found, data, out, chosen, weights or "auto", side or 0, seed, strategy)
+    return Request(found, data, out, chosen, weights or "auto", side or 0, seed, strategy, _cut_share(prune))
+
+
+def _cut_share(prune: str) -> float:
+    """Return the share of the multiply-accumulates that goes with its channels; raise InputError for other pruning."""
+    compression = parse_compression(prune)
+    if compression.pruning and not compression.cuts_channels:
+        raise InputError(
+            f"--prune {prune} is not a way to train", allowed="channels:0.5", mend="edgenet convert --from RUN --prune"
+        )
+    return compression.pruning.share if compression.pruning else 0.0
 
 
 def _refuse_beside_resume(*given: object) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgenet.cli.compressed import documents, show_compression
 from edgenet.cli.console import Column, emit_json, next_command, say, show, show_table, warn
 from edgenet.cli.repaired import check_repair, show_recipe, show_repair
 
 if TYPE_CHECKING:
+    from benchmarks.compression import Compressed
     from edgenet.artifact import Artifact
     from edgenet.manifest import VerificationRecord
 
@@ -25,14 +27,17 @@ COLUMNS = (
 # more of their answers: a lite0 that keeps 99 % of the answers to photos keeps about 90 % of these.
 LOW_AGREEMENT, LOW_PROCEDURAL_AGREEMENT = 0.9, 0.75
 LONGEST_NAME = 32
+COMPRESSED_ADVICE = "what was taken out of it is missed: train it again from there (edgenet train), or take out less"
 
 
-def show_written(artifacts: Sequence[Artifact], as_json: bool) -> None:
+def show_written(artifacts: Sequence[Artifact], as_json: bool, compressed: Sequence[Compressed] = ()) -> None:
     """Show the files that were written with their evidence; what must not be overlooked comes last."""
     if as_json:
-        emit_json({"artifacts": [_document(artifact) for artifact in artifacts]})
+        told = {"compression": documents(compressed)} if compressed else {}
+        emit_json({"artifacts": [_document(artifact) for artifact in artifacts], **told})
     else:
         _show(artifacts)
+        show_compression(compressed)
     for line in _warnings(artifacts):
         warn(line)
     for artifact in artifacts:
@@ -125,8 +130,9 @@ def _warnings(artifacts: Sequence[Artifact]) -> list[str]:
     for artifact in artifacts:
         verification = artifact.manifest.verification
         if verification and verification.agreement < _lowest(verification.probe):
+            advice = COMPRESSED_ADVICE if artifact.manifest.to_compression() else _advice(verification.probe)
             lines.append(
                 f"{artifact.path.name} agrees with the float network on {100 * verification.agreement:.1f} % of "
-                f"{verification.probe} only; {_advice(verification.probe)}"
+                f"{verification.probe} only; {advice}"
             )
     return lines

@@ -54,6 +54,7 @@ def _record(
         preprocessing=_input_record(weights.preprocessing),
         padding=weights.convention.padding,
         batch_norm_epsilon=weights.convention.batch_norm_epsilon,
+        widths=dict(weights.widths),
         train_images=len(session.split.train),
         val_images=len(session.split.val),
         epochs=progress.epoch,

@@ -93,7 +93,12 @@ def default_recipe(variant: Variant) -> Recipe:
 
 def read_recipe(path: Path, variant: Variant) -> Recipe:
     """Read a TOML recipe; what it leaves out is the variant's default. Raise InputError for anything unknown."""
-    return _parsed(read_toml(path), path.name, default_recipe(variant))
+    return read_recipe_over(path, default_recipe(variant))
+
+
+def read_recipe_over(path: Path, default: Recipe) -> Recipe:
+    """Read a TOML recipe; what it leaves out is that of `default`. Raise InputError for anything unknown."""
+    return _parsed(read_toml(path), path.name, default)
 
 
 def recipe_of_text(text: str, name: str) -> Recipe:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgenet.layers import Architecture, expand
+from edgenet.layers import Architecture
 from edgenet.progress import Report
 from edgenet.training.plan import Stage, plan_stages
 from edgenet.training.recipe import Recipe
@@ -42,5 +42,4 @@ class Session:
 
     def architecture(self, side_px: int = 0) -> Architecture:
         """Return the architecture at a side; 0 is the deployed one."""
-        side = side_px or self.weights.preprocessing.side_px
-        return expand(self.weights.variant, self.weights.num_classes, side)
+        return self.weights.architecture(side_px)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from edgenet.channel_pruning import prune_channels
 from edgenet.errors import InputError
 from edgenet.manifest import Record
 from edgenet.preprocessing import checked
@@ -32,6 +33,7 @@ class Request:
     side_px: int = 0  # 0: the one of the weights
     seed: int = 0
     strategy: str = "single"
+    cut_share: float = 0.0  # of the multiply-accumulates, cut out with whole channels before the first step
 
 
 class SetupRecord(Record):
@@ -45,6 +47,7 @@ class SetupRecord(Record):
     side_px: int
     seed: int
     recipe: str
+    cut_share: float = 0.0
 
 
 def setup_record(request: Request, began_from: Weights) -> SetupRecord:
@@ -58,6 +61,7 @@ def setup_record(request: Request, began_from: Weights) -> SetupRecord:
         side_px=request.side_px,
         seed=request.seed,
         recipe=request.recipe.toml,
+        cut_share=request.cut_share,
     )
 
 
@@ -88,6 +92,7 @@ def request_of_run(out: Path, data: Path | None, strategy: str) -> tuple[Request
         record.side_px,
         record.seed,
         strategy,
+        record.cut_share,
     )
     return request, record.weights_sha256
 
@@ -101,18 +106,23 @@ def refuse_used(out: Path) -> None:
 
 
 def first_weights(request: Request, say: Say) -> Weights:
-    """Return the weights to begin from, at the side and with the crop that were asked for; raise InputError."""
+    """Return the weights to begin from, at the side, with the crop and without the channels that were asked for.
+
+    The same weights lose the same channels each time, so that a resumed run has the network that it had. Raise
+    InputError for what cannot be.
+    """
     weights = load_weights(request.weights, request.variant, say=say, seed=request.seed)
     record, crop = weights.preprocessing, request.recipe.data.crop_fraction
     changed = replace(record, side_px=request.side_px or record.side_px, crop_fraction=crop or record.crop_fraction)
-    return replace(weights, preprocessing=checked(changed))
+    weights = replace(weights, preprocessing=checked(changed))
+    return prune_channels(weights, request.cut_share) if request.cut_share else weights
 
 
 def with_head(weights: Weights, labels: tuple[str, ...], seed: int) -> Weights:
     """Return the weights with a fresh classifier for `labels`, unless theirs is for the same ones."""
     if weights.labels == labels:
         return weights
-    fresh = random_weights(weights.variant, seed, len(labels)).tensors
+    fresh = random_weights(weights.variant, seed, len(labels), weights.widths).tensors
     head = {name: fresh[name] for name in ("classifier.weight", "classifier.bias")}
     return replace(
         weights,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgenet.artifact import Artifact
 from edgenet.atomic import make_folder, write_files
+from edgenet.counts import count
 from edgenet.errors import InputError
 from edgenet.native_noise import quiet_native_stderr
 from edgenet.progress import Report
@@ -57,6 +58,8 @@ def _train(request: Request, resumed: str, command: tuple[str, ...], report: Rep
     if resumed and began_from.sha256 != resumed:
         raise InputError(f"{began_from.origin} is not what the run began from (sha256 differs)", mend="bring it back")
     weights = with_head(began_from, split.labels, request.seed)
+    if request.cut_share:
+        say(f"{len(began_from.widths)} layers are narrower: {_macs(began_from)} M multiply-accumulates are left")
     say(f"weights: {began_from.source}, {began_from.origin}; {weights.preprocessing.side_px} px, layers in {precision}")
     session = Session(weights, request.recipe, split, request.seed, devices, request.out, report, say)
     if resumed:
@@ -64,6 +67,10 @@ def _train(request: Request, resumed: str, command: tuple[str, ...], report: Rep
     elif devices.is_chief:
         _begin(request, began_from, split)
     return _run(session, began_from, _saved(request.out, say) if resumed else None, command)
+
+
+def _macs(weights: Weights) -> str:
+    return f"{count(weights.architecture()).macs / 1e6:.0f}"
 
 
 def _split(request: Request, report: Report, say: Say) -> Split:

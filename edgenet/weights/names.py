@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenet.errors import InputError
-from edgenet.layers import expand
+from edgenet.layers import FULL, Widths, expand
 from edgenet.variants import VARIANTS, Variant
 from edgenet.weights.namings import NAMINGS, TIMM, TRANSPOSED, Entry, Layout, Naming
 
@@ -30,15 +30,16 @@ class Mapped:
     num_classes: int
 
 
-def map_strictly(tensors: Tensors, variant: Variant, what: str) -> Mapped:
+def map_strictly(tensors: Tensors, variant: Variant, what: str, widths: Widths = FULL) -> Mapped:
     """Rename `tensors` to timm's names and PyTorch's layouts; `num_batches_tracked` is dropped, nothing else is.
 
-    The number of classes is the classifier's. Raises InputError that lists what is missing, left over or misshapen.
+    `widths` says which layers are narrower than the variant's. The number of classes is the classifier's. Raises
+    InputError that lists what is missing, left over or misshapen.
     """
     used = {name: tensor for name, tensor in tensors.items() if not DROPPED.search(name)}
     naming = _recognise(used, what)
     num_classes = _num_classes(used, naming, variant)
-    entries = list(naming.entries(expand(variant, num_classes)))
+    entries = list(naming.entries(expand(variant, num_classes, widths=widths)))
     problems = _problems(used, entries)
     if problems:
         raise InputError(
@@ -50,9 +51,9 @@ def map_strictly(tensors: Tensors, variant: Variant, what: str) -> Mapped:
     return Mapped(mapped, naming.title, num_classes)
 
 
-def expected_shapes(variant: Variant, num_classes: int) -> dict[str, Shape]:
+def expected_shapes(variant: Variant, num_classes: int, widths: Widths = FULL) -> dict[str, Shape]:
     """Return timm's name -> shape of every tensor of a network, in the order in which the layers run."""
-    return {entry.target: entry.shape for entry in TIMM.entries(expand(variant, num_classes))}
+    return {entry.target: entry.shape for entry in TIMM.entries(expand(variant, num_classes, widths=widths))}
 
 
 def _recognise(tensors: Tensors, what: str) -> Naming:

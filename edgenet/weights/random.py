@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenet.layers import Architecture, Block, Layer, expand
+from edgenet.layers import FULL, Architecture, Block, Layer, Widths, expand
 from edgenet.variants import Activation, Variant
 from edgenet.weights.names import expected_shapes
 from edgenet.weights.preprocessing_rules import published_rule
@@ -27,13 +27,15 @@ _SUM_MEAN = 2 * (2**16 - 1)
 _SUM_STD = ((2**32 - 1) / 3) ** 0.5
 
 
-def random_weights(variant: Variant, seed: int = DEFAULT_SEED, num_classes: int = 1000) -> Weights:
+def random_weights(
+    variant: Variant, seed: int = DEFAULT_SEED, num_classes: int = 1000, widths: Widths = FULL
+) -> Weights:
     """Return seeded weights: He-like convolutions by fan-in, batch norms that change nothing, biases of zero."""
-    network = expand(variant, num_classes)
+    network = expand(variant, num_classes, widths=widths)
     deviations = dict(_deviations(network))
     tensors = {
         name: _tensor(name, shape, deviations.get(name.removesuffix(".weight"), 0.0), seed)
-        for name, shape in expected_shapes(variant, num_classes).items()
+        for name, shape in expected_shapes(variant, num_classes, widths).items()
     }
     return Weights(
         tensors=tensors,
@@ -43,6 +45,7 @@ def random_weights(variant: Variant, seed: int = DEFAULT_SEED, num_classes: int 
         variant=variant,
         num_classes=num_classes,
         preprocessing=published_rule(variant).at(variant.side_px),
+        widths=widths,
         notes=(f"seeded random weights (seed {seed}): speed and size are real, predictions mean nothing",),
     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgenet.layers import Architecture, Widths, expand
 from edgenet.preprocessing import Preprocessing
 from edgenet.variants import Variant
 
@@ -40,3 +41,10 @@ class Weights:
     notes: tuple[str, ...] = field(default=())  # things the user must be told
     whole_model: bool = False  # the file is a model that was run, not a file of weights; it is to be read so again
     labels: tuple[str, ...] = ()  # the name of each class, where it is known
+    widths: Widths = field(
+        default_factory=dict
+    )  # of the layers that are narrower than the variant's: channel pruning cut them
+
+    def architecture(self, side_px: int = 0) -> Architecture:
+        """Return the network that the tensors are for, at `side_px` or their preprocessing's side."""
+        return expand(self.variant, self.num_classes, side_px or self.preprocessing.side_px, self.widths)

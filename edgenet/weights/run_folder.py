@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from edgenet.errors import InputError
 from edgenet.manifest import FileName, InputRecord, Record
@@ -38,6 +38,9 @@ class RunRecord(Record):
     preprocessing: InputRecord
     padding: Padding
     batch_norm_epsilon: float
+    widths: dict[str, int] = Field(
+        default_factory=dict
+    )  # of the layers that channel pruning made narrower than the variant's
     train_images: int
     val_images: int
     epochs: int  # that were run
@@ -83,7 +86,7 @@ def run_weights(folder: Path, variant: Variant | None = None) -> Weights:
     if not path.is_file() or file_digest(path) != record.sha256:
         what = "is not the file of its run (sha256 differs)" if path.is_file() else "is missing"
         raise InputError(f"{path} {what}", mend="bring it back, or train again")
-    mapped = map_strictly(read_safetensors(path)[0], found, str(path))
+    mapped = map_strictly(read_safetensors(path)[0], found, str(path), record.widths)
     if mapped.num_classes != len(record.labels):
         raise InputError(f"{path} has {mapped.num_classes} classes, its run {len(record.labels)} labels")
     return Weights(
@@ -96,4 +99,5 @@ def run_weights(folder: Path, variant: Variant | None = None) -> Weights:
         preprocessing=record.preprocessing.to_preprocessing(),
         convention=Convention(record.padding, record.batch_norm_epsilon),
         labels=record.labels,
+        widths=record.widths,
     )
