@@ -1,4 +1,4 @@
-"""The Python face of what needs devices: edgenet.benchmark, compare, compile and verify_runtimes."""
+"""The Python face of measuring and of what needs devices: benchmark, compare, compile, evaluate, verify_runtimes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+from benchmarks.accuracy.evaluate import Request
+from benchmarks.accuracy.evaluate import evaluate as evaluate_files
+from benchmarks.accuracy.record import EvaluationRecord
 from benchmarks.compare import Comparison
 from benchmarks.compare import compare as compare_results
 from benchmarks.compile import compile_sources, read_sources
@@ -105,6 +108,28 @@ def compile(
     made = records(compiled)
     write_compiled(compiled, made, Path(out), ("edgenet.compile",))
     return made
+
+
+def evaluate(
+    *files: AnyPath,
+    data: AnyPath,
+    reference: AnyPath | None = None,
+    max_unreadable: float = 0.01,
+    out: AnyPath | None = None,
+    report: Report = silent,
+) -> EvaluationRecord:
+    """Evaluate artifacts, or folders of them, on labelled images, like `edgenet evaluate`; see its flags.
+
+    The work is done by new processes, so that a script has to call this below `if __name__ == "__main__":`. Raise
+    InputError for what cannot be accepted, GateFailed for answers that are no numbers, MissingError for a runtime that
+    is not installed.
+    """
+    if not files:
+        raise InputError("no file was named", allowed="artifacts, or folders of them")
+    given = None if reference is None else Path(reference)
+    folder = None if out is None else Path(out)
+    request = Request(tuple(map(Path, files)), str(data), given, max_unreadable, folder)
+    return evaluate_files(request, ("edgenet.evaluate",), report)
 
 
 def verify_runtimes(

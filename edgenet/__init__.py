@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.api import benchmark, compare, compile, verify_runtimes
+    from benchmarks.api import benchmark, compare, compile, evaluate, verify_runtimes
     from converters.api import convert, diagnose, quantize, verify
     from converters.check.check import check
     from converters.repair.gate import Gate
@@ -39,6 +39,7 @@ _HOMES = {
     "convert": "converters.api",
     "count": "edgenet.counts",
     "diagnose": "converters.api",
+    "evaluate": "benchmarks.api",
     "expand": "edgenet.layers",
     "parse_variant": "edgenet.variants",
     "quantize": "converters.api",
@@ -67,6 +68,7 @@ __all__ = [
     "convert",
     "count",
     "diagnose",
+    "evaluate",
     "expand",
     "parse_variant",
     "quantize",

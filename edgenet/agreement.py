@@ -3,6 +3,8 @@
 Everything is counted as the images come, a batch at a time: memory does not grow with their number.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -173,6 +175,17 @@ class Comparison:
         np.add.at(self._pairs, ((top1(first) == labels).astype(int), (top1(second) == labels).astype(int)), 1)
         for side, logits in enumerate((first, second)):
             self._top5[side] += int(np.count_nonzero(in_top_k(logits, labels)))
+
+    def merge(self, later: Comparison) -> None:
+        """Add what another comparison of the same two networks counted on images behind these."""
+        self._images += later._images
+        self._same += later._same
+        self._labelled += later._labelled
+        self._signal += later._signal
+        self._noise += later._noise
+        self._max_abs_error = max(self._max_abs_error, later._max_abs_error)
+        self._pairs += later._pairs
+        self._top5 = [mine + theirs for mine, theirs in zip(self._top5, later._top5, strict=True)]
 
     def result(self) -> Agreement:
         """Return the statistics of all batches; raise InputError if there was no image or only some have a label."""

@@ -5,8 +5,8 @@ The rule, first match wins; class indices count from 0 without a background clas
 1. a CSV file, given or `labels.csv` in the folder: `file,class_index[,name]`, one row a photo;
 2. one folder a class, every name one of the model's own labels, where it has some: the label's place is the index;
 3. one folder a class, every name a whole number: the number is the class index;
-4. one folder a class, as many folders as classes: the position in the sorted names is the class index. ImageNet's 1000
-   WordNet ids (`n01440764` …) are class 0, 1, … in that order;
+4. one folder a class, as many folders as classes, for a model without labels: the position in the sorted names is the
+   class index. ImageNet's 1000 WordNet ids (`n01440764` …) are class 0, 1, … in that order;
 5. anything else has no labels: agreement can be measured on it, accuracy cannot, and a note says why.
 """
 
@@ -175,16 +175,36 @@ def _by_folder(
     loose = [file.name for file in files if "/" not in file.name]
     if loose or not names:
         return _unlabelled(files, skipped, "photos lie directly in the folder and there is no labels.csv")
+    found = match_folders(names, num_classes, class_names)
+    if isinstance(found, str):
+        return _unlabelled(files, skipped, found)
+    return _labelled(folder, files, skipped, found.classes, found.rule)
+
+
+@dataclass(frozen=True)
+class FolderClasses:
+    """The class index of each class folder's name, and the rule that it comes from."""
+
+    classes: dict[str, int]
+    rule: str
+
+
+def match_folders(names: Sequence[str], num_classes: int, class_names: Sequence[str]) -> FolderClasses | str:
+    """Return the classes of sorted folder names by the rules 2 to 4 above, or the reason why there are none.
+
+    Raise InputError for numbers that are out of range or there twice.
+    """
     if set(names) <= set(class_names):
         classes = {name: class_names.index(name) for name in names}
-        return _labelled(folder, files, skipped, classes, "the class folders' names, which are the model's labels")
+        return FolderClasses(classes, "the class folders' names, which are the model's labels")
     if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
-        return _labelled(folder, files, skipped, _numbered(names, num_classes), "the class folders' numbers")
+        return FolderClasses(_numbered(list(names), num_classes), "the class folders' numbers")
+    if class_names:  # another order or other classes: the position would be a guess
+        return f"folders are none of the model's labels: {_some([name for name in names if name not in class_names])}"
     if len(names) == num_classes:
         classes = {name: index for index, name in enumerate(names)}
-        return _labelled(folder, files, skipped, classes, f"the order of the {num_classes} class folders' sorted names")
-    reason = f"{len(names)} folders ({_some(names)}) cannot be matched with {num_classes} classes"
-    return _unlabelled(files, skipped, reason)
+        return FolderClasses(classes, f"the order of the {num_classes} class folders' sorted names")
+    return f"{len(names)} folders ({_some(list(names))}) cannot be matched with {num_classes} classes"
 
 
 def _numbered(names: list[str], num_classes: int) -> dict[str, int]:

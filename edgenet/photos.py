@@ -69,7 +69,7 @@ def find_photos(folder: Path) -> Listing:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{str(folder)!r} {what}", allowed="a folder of photos", mend="check the path")
-    found = list(_walk(folder))
+    found = list(walk_photos(folder))
     files = sorted((item for item in found if isinstance(item, PhotoFile)), key=lambda file: file.name)
     skipped = sorted((item for item in found if isinstance(item, Skipped)), key=lambda item: item.name)
     return Listing(tuple(files), tuple(skipped))
@@ -110,7 +110,11 @@ class _UnusableError(Exception):
     """One image cannot be used; the text is the reason."""
 
 
-def _walk(top: Path) -> Iterator[PhotoFile | Skipped]:
+def walk_photos(top: Path) -> Iterator[PhotoFile | Skipped]:
+    """Yield the photos in `top` and all folders below as they are found, each folder in the order of its names.
+
+    Only the names of one folder are in memory. Hidden files, links and loops are treated as by `find_photos`.
+    """
     seen: dict[tuple[int, int], str] = {}
     waiting = [top]
     while waiting:
@@ -122,8 +126,8 @@ def _walk(top: Path) -> Iterator[PhotoFile | Skipped]:
             if first_name != name:
                 yield Skipped(name, f"is the same folder as {first_name!r}")
                 continue
-            entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-            folders = {entry for entry in entries if entry.is_dir()}
+            with os.scandir(folder) as entries:
+                kinds = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
         except OSError as error:
             if folder == top:
                 raise InputError(
@@ -131,8 +135,16 @@ def _walk(top: Path) -> Iterator[PhotoFile | Skipped]:
                 ) from error
             yield Skipped(name, f"cannot be listed: {error.strerror}")
             continue
-        waiting.extend(sorted(folders, reverse=True))
-        yield from _pick((entry for entry in entries if entry not in folders), top)
+        names = sorted(kinds)
+        waiting.extend(folder / name for name in reversed(names) if kinds[name])
+        yield from _pick((folder / name for name in names if not kinds[name]), top)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _pick(entries: Iterable[Path], top: Path) -> Iterator[PhotoFile | Skipped]:

@@ -32,6 +32,7 @@ EXAMPLES = {
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
+    "evaluate": ["evaluate", "run", "--data", "colours", "--out", "accuracy"],
     "diagnose": ["diagnose", "lite0-w8-random.tflite"],
     "check": ["check", "lite0-w8-random.tflite", "--target", "xnnpack"],
     "compile": ["compile", "small", "--compiler", "bin/edgetpu_compiler", "--out", "compiled"],  # a double of it

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.ratios import Ratio, Side, arguments, exit_with, interleaved, machine, show
+from edgenet.labelled.example import Example
 from edgenet.photos import find_photos
 from edgenet.progress import silent
-from edgenet.training.examples import Example
 from edgenet.training.recipe import Recipe, ScheduleRecipe
 from edgenet.training.scan import Scanned
 from edgenet.training.session import Session

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edgenet.cli.console import Column
 
 if TYPE_CHECKING:
-    from edgenet.agreement import Accuracy, Proportion
+    from edgenet.agreement import Accuracy
 
 ACCURACY_FIGURES = (
     Column("top-1\nfloat", numeric=True),
@@ -32,6 +32,18 @@ def accuracy_figures(accuracy: Accuracy) -> list[str]:
     ]
 
 
-def interval(share: Proportion) -> str:
+class Interval(Protocol):
+    """A share's interval, as fractions."""
+
+    @property
+    def low(self) -> float:
+        """Its lower end."""
+
+    @property
+    def high(self) -> float:
+        """Its upper end."""
+
+
+def interval(share: Interval) -> str:
     """Return a share's 95 % interval."""
     return f"{100 * share.low:.1f}–{100 * share.high:.1f} %"

@@ -12,8 +12,8 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
+from edgenet.labelled.example import Example
 from edgenet.preprocessing import Preprocessing, normalize
-from edgenet.training.examples import Example
 from edgenet.training.pipeline import validation_batches
 from edgenet.training.strategy import Devices, total
 

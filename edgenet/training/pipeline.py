@@ -14,10 +14,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from edgenet.errors import InputError
+from edgenet.labelled.example import Example
 from edgenet.photos import Skipped, decode_photo
 from edgenet.preprocessing import Preprocessing, crop_photo
 from edgenet.training.augment import Augmentation, augmented
-from edgenet.training.examples import Example
 from edgenet.training.strategy import Rows
 
 PIXELS, LABEL = np.uint8, np.int32

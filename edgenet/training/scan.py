@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from edgenet.errors import InputError
-from edgenet.photos import Skipped, decode_photo
+from edgenet.labelled.decode import decode_example
+from edgenet.labelled.example import Example
+from edgenet.labelled.unreadable import SkippedCount, refuse_too_many
+from edgenet.photos import Skipped
 from edgenet.progress import Report, tracked
-from edgenet.training.examples import SHOWN, Example, ExampleSet
+from edgenet.training.examples import ExampleSet
 
 BATCH = 1024  # examples in flight; their bytes are in memory
 
@@ -41,14 +43,9 @@ def scan(found: ExampleSet, max_unreadable_share: float, report: Report) -> Scan
             unreadable.append(row)
         else:
             usable.append(row)
-    if len(unreadable) > max_unreadable_share * len(found.examples):
-        named = "; ".join(f"{row.name}: {row.reason}" for row in unreadable[:SHOWN])
-        rest = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
-        raise InputError(
-            f"{len(unreadable)} of {len(found.examples)} images cannot be used: {named}{rest}",
-            allowed=f"{100 * max_unreadable_share:g} % (data.max_unreadable_share of the recipe)",
-            mend="mend or remove them",
-        )
+    counted = SkippedCount()
+    counted.add(unreadable)
+    refuse_too_many(counted, len(found.examples), max_unreadable_share, "data.max_unreadable_share of the recipe")
     return Scan(tuple(usable), tuple(unreadable))
 
 
@@ -66,9 +63,5 @@ def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
 
 
 def _scanned(example: Example) -> Scanned | Skipped:
-    try:
-        content = example.read()
-    except OSError as error:
-        return Skipped(example.name, f"cannot be read: {error.strerror}")
-    photo = decode_photo(example.name, content)
+    photo = decode_example(example)
     return photo if isinstance(photo, Skipped) else Scanned(example, photo.sha256)

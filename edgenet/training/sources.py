@@ -1,6 +1,6 @@
 """Find the labelled images that a training is given: class folders, a labels.csv, or TFRecord files.
 
-1. TFRecord files: `edgenet.training.tfrecord` says which features they need;
+1. TFRecord files: `edgenet.labelled.tfrecord` says which features they need;
 2. `labels.csv` in the folder: `file,class_index[,name]`;
 3. folders `train` and `val` that hold one folder a class each: then that split is kept;
 4. one folder a class. Names that are all whole numbers are ordered as numbers, others by their code points.
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from edgenet.datasets import LABELS_NAME, read_class_names, read_labels
 from edgenet.errors import InputError
+from edgenet.labelled.example import MOST_CLASSES, PARTS, Example, some
+from edgenet.labelled.tfrecord import tfrecord_files
 from edgenet.photos import Listing, Skipped, find_photos
-from edgenet.training.examples import MOST_CLASSES, PARTS, Example, ExampleSet, checked_classes, some
-from edgenet.training.tfrecord import open_tfrecords, tfrecord_files
+from edgenet.training.examples import ExampleSet, checked_classes
+from edgenet.training.tfrecord import open_tfrecords
 
 
 def open_examples(data: Path) -> ExampleSet:

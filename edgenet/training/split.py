@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgenet.errors import InputError
-from edgenet.training.examples import ExampleSet, Part, checked_classes, some
+from edgenet.labelled.example import Part, some
+from edgenet.training.examples import ExampleSet, checked_classes
 from edgenet.training.scan import Scanned
 
 SPLIT_NAME = "split.csv"

@@ -11,6 +11,7 @@ import tf_keras
 from PIL import Image
 
 from edgenet.errors import GateFailed, InputError, MissingError
+from edgenet.labelled.example import Example
 from edgenet.layers import expand
 from edgenet.preprocessing import Preprocessing
 from edgenet.training.augment import Augmentation, augmented
@@ -19,7 +20,6 @@ from edgenet.training.average import WeightAverage
 from edgenet.training.callbacks import Watch
 from edgenet.training.draws import Draws, SeededDropout
 from edgenet.training.evaluate import float32_layers
-from edgenet.training.examples import Example
 from edgenet.training.interrupt import Interrupt
 from edgenet.training.mixing import Mixing
 from edgenet.training.network import class_weights, make_network

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from benchmarks.confusion import class_rows, confused_pairs
 from edgenet.errors import InputError
 from edgenet.manifest import InputRecord
-from edgenet.training.page import class_rows, confused_pairs, render_page
+from edgenet.training.page import render_page
 from edgenet.training.state import EpochRecord
 from edgenet.variants import VARIANTS
 from edgenet.weights.cache import file_digest
@@ -115,11 +116,12 @@ def test_the_page_has_the_matrix_and_the_epochs() -> None:
 
 
 def test_figures_of_classes() -> None:
-    rows = class_rows(LABELS, CONFUSION)
+    counts = {(row, column): int(CONFUSION[row, column]) for row, column in np.ndindex(CONFUSION.shape)}
+    rows = class_rows(LABELS, counts)
     assert [row.images for row in rows] == [3, 1, 2]
     assert [row.recall for row in rows] == pytest.approx([2 / 3, 1, 1 / 2])
     assert [row.precision for row in rows] == pytest.approx([2 / 3, 1 / 2, 1])
-    assert [(pair.label, pair.taken_for, pair.images) for pair in confused_pairs(LABELS, CONFUSION)] == [
+    assert [(pair.label, pair.taken_for, pair.images) for pair in confused_pairs(LABELS, counts)] == [
         ("cat & dog", "<b>emu</b>", 1),
         ("owl", "cat & dog", 1),
     ]
