@@ -20,6 +20,7 @@ from converters.write import needs_calibration, write_formats
 from edgenet.artifact import Artifact, read_manifest
 from edgenet.atomic import make_folder
 from edgenet.errors import GateFailed, InputError
+from edgenet.labels import read_labels
 from edgenet.manifest import CompilerTarget, Manifest
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
@@ -51,6 +52,7 @@ class Request:
     repair: Gate | None = None
     recipe: Recipe | None = None
     target: CompilerTarget | None = None
+    labels: str = ""  # a file of class names, or "imagenet"; "": those of the weights, where they tell
 
 
 def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
@@ -96,7 +98,11 @@ def run(
             raise InputError(
                 f"{weights.origin} is not the file of the manifest (sha256 differs)", mend="give that file"
             )
-        weights = replace(weights, preprocessing=request.manifest.to_preprocessing())
+        weights = replace(
+            weights, preprocessing=request.manifest.to_preprocessing(), labels=request.manifest.weights.labels
+        )
+    if request.labels:
+        weights = replace(weights, labels=read_labels(request.labels, weights.num_classes))
     preprocessing = weights.preprocessing
     golden = golden_images(preprocessing)
     job = job_for(
