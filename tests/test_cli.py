@@ -29,6 +29,8 @@ EXAMPLES = {
     "convert": ["convert", "--variant", "lite0", "--precision", "fp32", "--weights", "random"],
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
+    "try": ["try", "lite0-w8-random.tflite", "colours/*/*.png"],
+    "bundle": ["bundle", "lite0-w8-random.tflite", "--platform", "c", "--allow-random", "--out", "app"],
     "diagnose": ["diagnose", "lite0-w8-random.tflite"],
     "check": ["check", "lite0-w8-random.tflite", "--target", "xnnpack"],
     "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
