@@ -3,9 +3,10 @@
 from edgenet.bundle.c_sources import C
 from edgenet.bundle.platform import Platform
 from edgenet.bundle.python_package import PYTHON
+from edgenet.bundle.web_page import WEB
 from edgenet.errors import InputError
 
-PLATFORMS: dict[str, Platform] = {"c": C, "python": PYTHON}
+PLATFORMS: dict[str, Platform] = {"c": C, "python": PYTHON, "web": WEB}
 
 
 def parse_platform(name: str) -> Platform:

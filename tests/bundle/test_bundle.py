@@ -146,7 +146,7 @@ LINES = (
     Line(
         "unknown platform",
         ("ARTIFACT", "--platform", "palm", "--out", "NEW"),
-        "unknown --platform 'palm'; allowed: c, python",
+        "unknown --platform 'palm'; allowed: c, python, web",
     ),
     Line("absent", ("absent.tflite", "--platform", "c", "--out", "NEW"), "absent.tflite does not exist"),
     Line("existing", ("ARTIFACT", "--platform", "c", "--out", "THERE"), "exists; name another folder, or replace"),
