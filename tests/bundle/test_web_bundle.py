@@ -34,6 +34,7 @@ from tests.bundle.small import (
 )
 from tests.bundle.static_server import StaticServer
 from tests.chromium import Chromium, find_chromium
+from tests.verbs import verb
 
 LONGEST_S = 50.0
 PHONE, DESKTOP = (390, 844), (1100, 900)
@@ -138,6 +139,35 @@ def test_the_page_starts_answers_and_asks_nobody(browser: Chromium, bundle: Path
             assert browser.value("document.documentElement.scrollWidth <= innerWidth"), size
 
 
+def test_a_photo_can_be_dropped(browser: Chromium, bundle: Path) -> None:
+    drop = """(async () => {
+      const blob = await (await fetch('golden/1.png')).blob(), transfer = new DataTransfer();
+      transfer.items.add(new File([blob], 'dropped.png'));
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    })()"""
+    with StaticServer(bundle) as server:
+        _open(browser, server)
+        browser.value(drop)
+        _wait(browser, "document.querySelectorAll('#answers li').length === 5")
+        best = json.loads((bundle / "golden" / "golden.json").read_text(encoding="utf-8"))["cases"][0]["top"]
+        assert _answers(browser) == [row["label"] for row in best]
+
+
+def test_the_camera_is_answered_until_it_is_stopped(program: str, bundle: Path, tmp_path: Path) -> None:
+    """A camera that the browser itself draws stands for a real one."""
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with Chromium(program, tmp_path / "profile", *flags) as browser, StaticServer(bundle) as server:
+        _open(browser, server)
+        browser.value("document.getElementById('camera').click()")
+        _wait(browser, "document.querySelectorAll('#answers li').length === 5")
+        assert browser.value("document.getElementById('video').videoWidth") > 0
+        assert browser.value("document.getElementById('camera').textContent") == "Stop the camera"
+        browser.value("document.getElementById('camera').click()")
+        _wait(browser, "document.getElementById('video').hidden")
+        assert browser.value("document.getElementById('camera').textContent") == "Start the camera"
+        assert _complaints(browser) == []
+
+
 def test_what_is_no_picture_is_told(browser: Chromium, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("words", encoding="utf-8")
     with StaticServer(bundle) as server:
@@ -233,6 +263,21 @@ def test_the_page_weighs_under_four_megabytes_without_its_model(bundle: Path) ->
     for other in ("litert_wasm_compat_internal", "litert_wasm_internal"):
         sent = [row.file for row in record.files if row.file != record.model and other not in row.file]
         assert sum(len(gzip.compress((bundle / name).read_bytes(), 9)) for name in sent) < 4_000_000
+
+
+@pytest.mark.slow
+def test_lite0_answers_within_a_second_and_a_half(
+    browser: Chromium, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counted in time of the processor, of all threads of the page: other work on the machine does not count."""
+    assert verb("convert", capsys)("--variant", "lite0", "--int8", "--no-verify", "--out", tmp_path).code == 0
+    done = verb("bundle", capsys)(tmp_path / "lite0-w8a8.tflite", "--platform", "web", "--out", tmp_path / "app")
+    assert done.code == 0, done.err
+    browser.send("Performance.enable")
+    with StaticServer(tmp_path / "app") as server:
+        _open(browser, server)
+        metrics = {row["name"]: row["value"] for row in browser.send("Performance.getMetrics")["metrics"]}
+    assert metrics["ProcessTime"] < 1.5
 
 
 def test_a_title_is_text_and_nothing_else(program: str, browser: Chromium, tmp_path: Path) -> None:
