@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # README's commands call a folder of the user's own photos `photos`.
 PHOTOS = ROOT.parent / "shared" / "data" / "imagenet-sample"
 TIMEOUT_S = 300
-MEASURES = ("train", "convert", "quantize", "verify", "diagnose", "benchmark", "compare", "report")
+MEASURES = ("train", "convert", "quantize", "verify", "diagnose", "try", "bundle", "benchmark", "compare", "report")
 NUMBER, LAYER = re.compile(r"\b\d+(\.\d+)?(e-\d+)?\b|\bequal\b"), re.compile(r"\S+ \(#\)")
 QUANTILE = re.compile(r"\bmedians\b|\b10th percentiles\b")  # which of the two shows a difference is up to the noise
 

@@ -8,7 +8,6 @@ from typing import cast, get_args
 from converters import flatbuffer
 from converters.card import Extras, facts_of, with_card
 from converters.metadata_read import read_metadata
-from converters.runtime import load_runner
 from converters.screen import read_screened
 from converters.tflite_summary import End, summarize
 from edgenet.artifact import MODEL_SUFFIX, Artifact
@@ -59,7 +58,6 @@ def content_of(artifact: Artifact, name: str, wishes: Wishes) -> Content:
     warnings = reasons_against(manifest, wishes)
     labels = labels_of(manifest, wishes.labels)
     model = _with_metadata(read_screened(artifact.path), manifest, labels, wishes)
-    runner = load_runner(model)
     summary = summarize(model)
     return Content(
         name=name,
@@ -69,7 +67,7 @@ def content_of(artifact: Artifact, name: str, wishes: Wishes) -> Content:
         input=_end(summary.inputs[0], manifest.file),
         output=_end(summary.outputs[0], manifest.file),
         photos=PhotoRecord(**{field: getattr(manifest.preprocessing, field) for field in _PHOTO_FIELDS}),
-        golden=golden_vectors(runner, manifest.to_preprocessing(), labels),
+        golden=golden_vectors(model, manifest.to_preprocessing(), labels),
         warnings=warnings,
         wishes=wishes,
     )

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from converters import flatbuffer
 from converters.golden_check import FLOAT_TOLERANCE, INTEGER_STEPS
-from converters.loaded import LoadedModel
+from converters.patterns import Op, op_code
 from converters.procedural import procedural_image
+from converters.runtime import load_runner
 from edgenet.bundle.classify import best_answers
 from edgenet.bundle.record import AnswerRecord, GoldenDocument, GoldenRecord
 from edgenet.preprocessing import Preprocessing, crop_photo
@@ -33,8 +35,12 @@ class Golden:
     pictures: dict[str, bytes]
 
 
-def golden_vectors(runner: LoadedModel, record: Preprocessing, labels: Sequence[str]) -> Golden:
-    """Draw three photos and run the model on what it sees of them."""
+def golden_vectors(content: bytes, record: Preprocessing, labels: Sequence[str]) -> Golden:
+    """Draw three photos and run a .tflite file on what it sees of them.
+
+    Elsewhere a logit may be off where kernels or a pixel are rounded otherwise: by the rule that `verify` goes by.
+    """
+    runner = load_runner(content)
     pictures: dict[str, bytes] = {}
     cases, largest = [], 0.0
     for number, shape in enumerate(SHAPES, 1):
@@ -49,15 +55,22 @@ def golden_vectors(runner: LoadedModel, record: Preprocessing, labels: Sequence[
         )
         height, width = photo.shape[:2]
         cases.append(GoldenRecord(photo=names[0], seen=names[1], width_px=width, height_px=height, top=top))
-    document = GoldenDocument(
-        pixel_tolerance=PIXEL_TOLERANCE, logit_tolerance=logit_tolerance(runner, largest), cases=tuple(cases)
-    )
+    tolerance = max(FLOAT_TOLERANCE * largest, (INTEGER_STEPS + ROUNDING) * output_step(content))
+    document = GoldenDocument(pixel_tolerance=PIXEL_TOLERANCE, logit_tolerance=tolerance, cases=tuple(cases))
     return Golden(document, pictures)
 
 
-def logit_tolerance(runner: LoadedModel, largest: float) -> float:
-    """Return how far a logit may be off where kernels or a pixel are rounded otherwise, `largest` being the largest."""
-    return max(FLOAT_TOLERANCE * largest, (INTEGER_STEPS + ROUNDING) * runner.outputs[0].scale)
+def output_step(content: bytes) -> float:
+    """Return what one step of the logits is worth, 0 for logits that are not quantized; a float end may hide it."""
+    model = flatbuffer.read(content)
+    graph = model.subgraphs[0]
+    end = int(graph.outputs[0])
+    last = next((row for row in graph.operators if int(row.outputs[0]) == end), None)
+    if last is not None and op_code(model, last) == Op.DEQUANTIZE:
+        end = int(last.inputs[0])
+    quantization = graph.tensors[end].quantization
+    scales = () if quantization is None or quantization.scale is None else quantization.scale
+    return float(scales[0]) if len(scales) else 0.0
 
 
 def drawn_photo(number: int, shape: tuple[float, float], side_px: int) -> NDArray[np.uint8]:

@@ -1,7 +1,9 @@
 """The Python package of a bundle: it sees what our record sees, and its wheel runs in an environment of its own."""
 
 import importlib.util
+import json
 import subprocess
+import sys
 import venv
 from pathlib import Path
 from types import ModuleType
@@ -10,10 +12,21 @@ import numpy as np
 import pytest
 
 from edgenet.bundle.content import Content
+from edgenet.bundle.make import make_bundle
 from edgenet.photos import open_upright
+from edgenet.precision import IoType
 from edgenet.preprocessing import CropRule, Interpolation, crop_photo
 from tests.bundle.odd_pictures import write_odd_pictures
-from tests.bundle.small import FILTERS, LABELS, RULES, rendered, small_bundle, small_content
+from tests.bundle.small import (
+    FILTERS,
+    LABELS,
+    RULES,
+    artifact_with_ends,
+    rendered,
+    small_bundle,
+    small_content,
+    small_wishes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +62,26 @@ def test_the_package_sees_what_the_record_sees(
     for path in pictures:
         wanted = crop_photo(open_upright(path), photos.to_preprocessing())
         assert np.array_equal(module.crop(module.open_photo(path)), wanted), path.name
+
+
+@pytest.mark.parametrize("io", ["uint8", "int8", "float32"])
+def test_the_package_feeds_ends_of_every_type(io: IoType, tmp_path: Path) -> None:
+    made = make_bundle(artifact_with_ends(tmp_path, io), "python", tmp_path / "app", small_wishes(tmp_path))
+    command = [sys.executable, "-m", "lite0_classifier", "--check"]
+    done = subprocess.run(command, cwd=made.path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "every golden vector is met\n"), done.stderr
+
+
+def test_the_package_tells_a_wrong_answer(tmp_path: Path) -> None:
+    folder = small_bundle(tmp_path, "python").path
+    golden = folder / "lite0_classifier" / "data" / "golden" / "golden.json"
+    document = json.loads(golden.read_text(encoding="utf-8"))
+    document["cases"][1]["top"][0]["logit"] += 100.0
+    golden.write_text(json.dumps(document), encoding="utf-8")
+    command = [sys.executable, "-m", "lite0_classifier", "--check"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "2.png: the logit of" in done.stdout
 
 
 @pytest.mark.slow

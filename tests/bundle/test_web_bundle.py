@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 
 from converters.runtime import load_runner
-from edgenet.artifact import Artifact
 from edgenet.bundle import web_runtime
 from edgenet.bundle.check import check_bundle
 from edgenet.bundle.make import make_bundle
@@ -26,6 +25,7 @@ from tests.bundle.small import (
     FILTERS,
     LABELS,
     RULES,
+    artifact_with_ends,
     rendered,
     small_artifact,
     small_bundle,
@@ -301,25 +301,11 @@ def test_the_same_artifact_gives_the_same_page(program: str, tmp_path: Path) -> 
     assert read(tmp_path / "first") == read(tmp_path / "second")
 
 
-def _with_int8_ends(folder: Path) -> Artifact:
-    from converters.calibration_source import open_calibration
-    from converters.convert import float_network
-    from converters.job import Job
-    from converters.probe import golden_images
-    from converters.write import write_formats
-    from tests.networks import pictures, small_weights
-
-    weights = small_weights("lite")
-    images = open_calibration("builtin", weights.preprocessing, 16)
-    job = Job((("w8a8", "int8"),), folder, images, None, golden_images(weights.preprocessing))
-    return write_formats(float_network(weights, pictures(1)), job)[0]
-
-
 def test_int8_ends_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"has int8 ends, which web cannot feed; allowed: uint8, float32; .*--io uint8"
     ):
-        make_bundle(_with_int8_ends(tmp_path), "web", tmp_path / "app", small_wishes(tmp_path))
+        make_bundle(artifact_with_ends(tmp_path, "int8"), "web", tmp_path / "app", small_wishes(tmp_path))
 
 
 # The runtime's package
