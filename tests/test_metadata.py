@@ -6,6 +6,7 @@ import random
 import struct
 import subprocess
 import zipfile
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,7 @@ from tests.networks import SIDE_PX, pictures, small_weights
 from tests.test_artifact import write_small
 from tests.verbs import verb
 
-MEDIAPIPE_PYTHON = "EDGENET_MEDIAPIPE_PYTHON"
-ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(__file__).resolve().parent / "readers"
 NAMES = tuple(f"class {index}" for index in range(10))
 
 
@@ -283,20 +283,36 @@ def test_a_small_file_that_stands_for_an_endless_graph_is_refused() -> None:
 # Real readers
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A program of another maker, in an environment of its own whose Python a variable names."""
+
+    variable: str
+    package: str
+    program: str
+
+
+READERS = (
+    Reader("EDGENET_MEDIAPIPE_PYTHON", "mediapipe 1.2.2", "mediapipe_answers.py"),
+    Reader("EDGENET_TASK_LIBRARY_PYTHON", "tflite-support 0.4.4 and protobuf below 4", "task_library_answers.py"),
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "w8", "w8a8"])
-def test_mediapipe_answers_with_our_labels_and_our_best_class(
-    artifacts: dict[str, Artifact], precision: str, tmp_path: Path
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.package.split()[0])
+def test_other_makers_readers_answer_with_our_labels_and_our_best_class(
+    artifacts: dict[str, Artifact], reader: Reader, precision: str, tmp_path: Path
 ) -> None:
-    python = os.environ.get(MEDIAPIPE_PYTHON)
+    python = os.environ.get(reader.variable)
     if python is None:
-        pytest.skip(f"needs {MEDIAPIPE_PYTHON}: the python of an environment with mediapipe 1.2.2")
+        pytest.skip(f"{reader.variable} names no Python with {reader.package}")
     golden = read_golden(artifacts[precision])
     model, pixels = tmp_path / "model.tflite", tmp_path / "pixels.npy"
     model.write_bytes(_with(artifacts[precision], Extras({"": NAMES})))
     np.save(pixels, golden.pixels)
-    # Without a network: it reports its use to its maker.
-    command = ["unshare", "-n", python, str(ROOT / "tests" / "mediapipe_answers.py"), str(model), str(pixels)]
+    # Without a network: one of them reports its use to its maker.
+    command = ["unshare", "-n", python, str(PROGRAMS / reader.program), str(model), str(pixels)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     for row, logits in zip(json.loads(done.stdout), golden.logits, strict=True):
