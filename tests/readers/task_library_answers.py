@@ -1,4 +1,4 @@
-"""Run the TFLite Task Library's ImageClassifier on arrays: a program for an environment of its own, with tflite-support.
+"""Run the TFLite Task Library's ImageClassifier on arrays: a program for an environment that has tflite-support.
 
 Arguments: a .tflite file and an .npy file of pixels [N, side, side, 3]. Prints one JSON list: of each picture the five
 best as [index, label, score].
