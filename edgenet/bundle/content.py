@@ -12,6 +12,7 @@ from converters.screen import read_screened
 from converters.tflite_summary import End, summarize
 from edgenet.artifact import MODEL_SUFFIX, Artifact
 from edgenet.bundle.golden import Golden, golden_vectors
+from edgenet.bundle.names import plain_text
 from edgenet.bundle.record import EndRecord, PhotoRecord
 from edgenet.errors import InputError
 from edgenet.labels import labels_of
@@ -102,7 +103,8 @@ def _with_metadata(content: bytes, manifest: Manifest, labels: tuple[str, ...], 
     if found and found.labels() == labels and not (wishes.author or wishes.license):
         return content
     locale = "" if wishes.labels or manifest.weights.labels else "en"
-    extras = Extras({locale: labels}, wishes.author, wishes.license)
+    author, licence = plain_text("--author", wishes.author), plain_text("--license", wishes.license)
+    extras = Extras({locale: labels}, author, licence)
     return with_card(flatbuffer.read(content), facts_of(manifest), extras)
 
 

@@ -8,7 +8,7 @@ import sys
 
 from edgenet.errors import InputError
 
-LONGEST_NAME = 64
+LONGEST_NAME, LONGEST_TEXT = 64, 200
 _SNAKE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 # C17 and C++20, since a header is included from both; and what every C program has.
@@ -38,6 +38,13 @@ def python_name(name: str) -> str:
 def c_name(name: str) -> str:
     """Return a name that functions, a header and a CMake target begin with; raise InputError for one that cannot."""
     return _snake(name, C_WORDS, "C")
+
+
+def plain_text(flag: str, text: str) -> str:
+    """Return a line for people, which may be empty; raise InputError for one that is long or cannot be printed."""
+    if len(text) > LONGEST_TEXT or not text.isprintable():
+        raise InputError(f"{flag} cannot be {text[:80]!r}", allowed=f"at most {LONGEST_TEXT} printable characters")
+    return text
 
 
 def title(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from converters.metadata_read import read_metadata
 from edgenet.artifact import Artifact, read_golden, write_artifact
 from edgenet.bundle.check import check_bundle
 from edgenet.bundle.folder import write_folder
@@ -99,6 +100,16 @@ def test_bundling_takes_under_two_seconds_and_no_tensorflow(artifact: Artifact, 
     assert float(processor_s) < 2.0
 
 
+def test_author_and_licence_go_into_the_model(artifact: Artifact, tmp_path: Path) -> None:
+    wishes = small_wishes(tmp_path, author="A. Uthor", license="CC0-1.0")
+    made = make_bundle(artifact, "python", tmp_path / "app", wishes)
+    found = read_metadata((made.path / made.record.model).read_bytes())
+    assert found is not None
+    assert (found.metadata.author, found.metadata.license) == ("A. Uthor", "CC0-1.0")
+    assert found.labels() == LABELS
+    assert found.identity == made.record.source.identity
+
+
 # Refused
 
 
@@ -155,6 +166,7 @@ LINES = (
     Line("above", ("ARTIFACT", "--platform", "c", "--out", "THERE/.."), "names no folder of its own"),
     Line("keyword", ("ARTIFACT", "--platform", "c", "--out", "NEW", "--name", "template"), "C has a meaning for it"),
     Line("path", ("ARTIFACT", "--platform", "c", "--out", "NEW", "--name", "../x"), "allowed: a-z, 0-9 and _"),
+    Line("author", ("ARTIFACT", "--platform", "c", "--out", "NEW", "--author", "a\x1b[31m"), "--author cannot be"),
     Line("check with more", ("--check", "THERE", "--platform", "c"), "--check DIR stands alone"),
     Line("check nothing", ("--check", "THERE"), "cannot read .*bundle.json: No such file"),
 )
