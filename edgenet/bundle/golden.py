@@ -69,8 +69,9 @@ def output_step(content: bytes) -> float:
     if last is not None and op_code(model, last) == Op.DEQUANTIZE:
         end = int(last.inputs[0])
     quantization = graph.tensors[end].quantization
-    scales = () if quantization is None or quantization.scale is None else quantization.scale
-    return float(scales[0]) if len(scales) else 0.0
+    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+        return 0.0
+    return float(quantization.scale[0])
 
 
 def drawn_photo(number: int, shape: tuple[float, float], side_px: int) -> NDArray[np.uint8]:
