@@ -23,6 +23,7 @@ from edgenet.artifact import Artifact, read_manifest
 from edgenet.atomic import make_folder
 from edgenet.compression import NOTHING, Compression
 from edgenet.errors import GateFailed, InputError
+from edgenet.labels import read_labels
 from edgenet.manifest import CompilerTarget, Manifest
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import Preprocessing
@@ -55,6 +56,7 @@ class Request:
     recipe: Recipe | None = None
     target: CompilerTarget | None = None
     compression: Compression = NOTHING
+    labels: str = ""  # a file of class names, or "imagenet"; "": those of the weights, where they tell
 
 
 def request_of_manifest(path: Path, weights: str, calib: str) -> Request:
@@ -106,7 +108,11 @@ def run(
             raise InputError(
                 f"{weights.origin} is not the file of the manifest (sha256 differs)", mend="give that file"
             )
-        weights = replace(weights, preprocessing=request.manifest.to_preprocessing())
+        weights = replace(
+            weights, preprocessing=request.manifest.to_preprocessing(), labels=request.manifest.weights.labels
+        )
+    if request.labels:
+        weights = replace(weights, labels=read_labels(request.labels, weights.num_classes))
     preprocessing = weights.preprocessing
     golden = golden_images(preprocessing)
     learned = weights.learned is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from converters import flatbuffer
 from converters.calibrate import Calibration, calibrate
+from converters.card import Facts, with_card
 from converters.compress.network import compression_record
 from converters.dense_as_convolution import dense_as_convolution
 from converters.ends import set_ends
@@ -120,10 +121,16 @@ class _Writer:
             set_ends(model, io, mean=None if entry.folding == "subtracted" else entry.zero_point, std=entry.std)
         name = stem(self.network.variant, precision, self.network.weights.source, self.network.marks)
         if kind == "tflite":
-            return _File(f"{name}{MODEL_SUFFIX}", flatbuffer.write(model), None, {})
+            return _File(f"{name}{MODEL_SUFFIX}", with_card(model, self._facts(made, precision, io)), None, {})
         facts = file_facts(self.network.variant, precision, io, self.network.weights, self._preprocessing(made))
         written = write_onnx(model, name, precision, self.job.files.onnx, facts)
         return _File(f"{name}{ONNX_SUFFIX}", written.content, written.record, written.more)
+
+    def _facts(self, made: Made, precision: Precision, io: IoType) -> Facts:
+        target = self.job.target if self._for_edgetpu(precision) else None
+        return Facts(
+            self.network.variant, precision, io, self.network.weights, self._preprocessing(made), made.recipe, target
+        )
 
     def _for_edgetpu(self, precision: Precision) -> bool:
         return self.job.target == "edgetpu" and precision == "w8a8"

@@ -5,13 +5,13 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edgenet.errors import InputError
 
@@ -172,15 +172,34 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def open_upright(path: Path) -> Image.Image:
+    """Decode a photo to RGB as an app gets it: turned upright by the camera's tag, of any shape and colour.
+
+    Raise InputError for one that cannot be used.
+    """
+    try:
+        return _opened(_read(path), _turned)
+    except _UnusableError as error:
+        raise InputError(f"{path}: {error}", allowed="a JPEG, PNG, BMP or WebP file") from error
+
+
 def _decode(content: bytes) -> Image.Image:
+    rgb = _opened(content, _as_stored)
+    colours = rgb.getextrema()
+    if all(low == high for low, high in colours):  # type: ignore[misc]  # RGB: three (low, high) pairs
+        raise _UnusableError("constant: every pixel has the same colour")
+    return rgb
+
+
+def _opened(content: bytes, prepare: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Decode bytes to RGB; `prepare` is given the image before any pixel of it is decoded."""
     try:
         with warnings.catch_warnings():
             # Pillow only warns up to twice its limit, and about other oddities that do not hinder decoding.
             warnings.simplefilter("ignore")
             with Image.open(BytesIO(content), formats=_DECODERS) as image:
-                _check_size(image.width, image.height)
-                image.load()
-                rgb = _to_rgb(image)
+                _check_pixels(image)
+                return _to_rgb(prepare(image))
     except UnidentifiedImageError as error:
         raise _UnusableError("not an image that can be read (JPEG, PNG, BMP, WebP)") from error
     except Image.DecompressionBombError as error:
@@ -188,17 +207,25 @@ def _decode(content: bytes) -> Image.Image:
     # What Pillow's decoders raise for files that begin well and go on badly.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise _UnusableError(f"cannot be decoded: {error}") from error
-    colours = rgb.getextrema()
-    if all(low == high for low, high in colours):  # type: ignore[misc]  # RGB: three (low, high) pairs
-        raise _UnusableError("constant: every pixel has the same colour")
-    return rgb
 
 
-def _check_size(width_px: int, height_px: int) -> None:
-    if width_px * height_px > MAX_PIXELS:
-        raise _UnusableError(f"{width_px} x {height_px} pixels, over the limit of {MAX_PIXELS}")
-    if max(width_px, height_px) > MAX_ASPECT * min(width_px, height_px):
-        raise _UnusableError(f"{width_px} x {height_px} pixels: a strip, not a photo (more than {MAX_ASPECT} to 1)")
+def _as_stored(image: Image.Image) -> Image.Image:
+    """Return a photo as ImageNet's pipelines take it; strips are refused before they are decoded."""
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        size = f"{image.width} x {image.height}"
+        raise _UnusableError(f"{size} pixels: a strip, not a photo (more than {MAX_ASPECT} to 1)")
+    image.load()
+    return image
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _UnusableError(f"{image.width} x {image.height} pixels, over the limit of {MAX_PIXELS}")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -24,10 +24,10 @@ def find_chromium() -> str | None:
 class Chromium:
     """One page of a browser, spoken to in the DevTools protocol: JSON texts that end with a zero byte."""
 
-    def __init__(self, program: str, profile: Path) -> None:
+    def __init__(self, program: str, profile: Path, *more_flags: str) -> None:
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        flags = ["--headless", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        flags = ["--headless", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}", *more_flags]
         if os.geteuid() == 0:
             flags.append("--no-sandbox")  # which Chromium refuses to have as root
         # The browser reads from descriptor 3 and writes to 4; a shell puts them there.

@@ -17,9 +17,10 @@ ROOMS = ("edgenet", "converters", "devices", "benchmarks")
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 50
 
-# A room may import itself and what stands here. The roof is the command line, the public face, training, which ends by
-# writing a run as a verified file with a page about it, and scaling, which trains, converts and measures: both need
-# converters and benchmarks, and none of these needs them.
+# A room may import itself and what stands here. The roof is the command line, the public face, bundles, which run the
+# files that they pack, training, which ends by writing a run as a verified file with a page about it, and scaling,
+# which trains, converts and measures: they need converters and benchmarks, and none of these needs them.
+ROOF = ("bundle", "cli", "scaling", "training")
 MAY_IMPORT = {
     "roof": {"benchmarks", "converters", "devices", "core"},
     "peers": {
@@ -54,7 +55,7 @@ def _room(module: str) -> str:
         return "peers"
     if first != "edgenet":
         return first
-    return "roof" if rest in ("", "__main__") or rest.split(".")[0] in ("cli", "scaling", "training") else "core"
+    return "roof" if rest in ("", "__main__") or rest.split(".")[0] in ROOF else "core"
 
 
 def _imports(nodes: Iterator[ast.AST]) -> Iterator[str]:

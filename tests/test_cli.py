@@ -33,6 +33,8 @@ EXAMPLES = {
     "quantize": ["quantize", "lite0-fp32-random.tflite", "--precision", "w8"],
     "verify": ["verify", "lite0-w8-random.tflite"],
     "evaluate": ["evaluate", "run", "--data", "colours", "--out", "accuracy"],
+    "try": ["try", "lite0-w8-random.tflite", "colours/*/*.png"],
+    "bundle": ["bundle", "lite0-w8-random.tflite", "--platform", "c", "--allow-random", "--out", "app"],
     "diagnose": ["diagnose", "lite0-w8-random.tflite"],
     "check": ["check", "lite0-w8-random.tflite", "--target", "xnnpack"],
     "compile": ["compile", "small", "--compiler", "bin/edgetpu_compiler", "--out", "compiled"],  # a double of it

@@ -225,3 +225,13 @@ def test_impossible_records_are_refused(changes: dict[str, object], message: str
 )
 def test_possible_records_are_returned_as_they_are(record: Preprocessing) -> None:
     assert checked(record) is record
+
+
+@BOTH_FILTERS
+def test_lines_are_resized_before_columns_whatever_pillow_does(interpolation: Interpolation) -> None:
+    """A tall photo that is squashed: Pillow 13 by itself would resize its columns first."""
+    photo = Image.fromarray(np.random.default_rng(5).integers(0, 256, (100, 3, 3), dtype=np.uint8))
+    chosen = FILTERS[interpolation]
+    lines = photo.resize((64, 100), chosen)  # only one of both sides changes: one pass
+    record = Preprocessing(64, "squash", 1.0, interpolation, (0.0,) * 3, (1.0,) * 3)
+    assert np.array_equal(crop_photo(photo, record), np.asarray(lines.resize((64, 64), chosen)))

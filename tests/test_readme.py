@@ -25,7 +25,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PHOTOS = ROOT.parent / "shared" / "data" / "imagenet-sample"
 TIMEOUT_S = 300
 MEASURES = (
-    "train", "scale", "convert", "quantize", "verify", "evaluate", "diagnose", "benchmark", "compare", "report",
+    "train", "scale", "convert", "quantize", "verify", "evaluate", "try", "bundle", "diagnose", "benchmark", "compare",
+    "report",
 )  # fmt: skip
 NUMBER, LAYER = re.compile(r"\b\d+(\.\d+)?(e-\d+)?\b|\bequal\b"), re.compile(r"\S+ \(#\)")
 QUANTILE = re.compile(r"\bmedians\b|\b10th percentiles\b")  # which of the two shows a difference is up to the noise

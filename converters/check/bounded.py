@@ -111,6 +111,10 @@ class Table:
 
     def wholes(self, field: int, form: str) -> tuple[int, ...]:
         """Return the whole numbers of a vector."""
+        return tuple(map(int, self.numbers(field, form)))
+
+    def numbers(self, field: int, form: str) -> tuple[float, ...]:
+        """Return the numbers of a vector."""
         size_bytes = struct.calcsize(form)
         start, count = self._vector(field, size_bytes)
         self.buffer.spend(1 + count * size_bytes // BYTES_A_ROW)

@@ -36,6 +36,8 @@ VERBS = {
     "quantize": Verb("edgenet.cli.quantize", "Write a float .tflite file of any origin in smaller precisions."),
     "verify": Verb("edgenet.cli.verify", "Hold files against their float network, on photos, with gates."),
     "evaluate": Verb("edgenet.cli.evaluate", "Tell how accurate files are on labelled images, with intervals."),
+    "try": Verb("edgenet.cli.try", "Show what a file answers to photos, and what it saw of them."),
+    "bundle": Verb("edgenet.cli.bundle", "Write a file as source for an app, with golden vectors; or check a bundle."),
     "diagnose": Verb("edgenet.cli.diagnose", "Find the layers that a quantized file loses its answers in."),
     "check": Verb("edgenet.cli.check", "Tell what an accelerator will take of a file, and why not the rest."),
     "compile": Verb("edgenet.cli.compile", "Have the real Edge TPU compiler compile files, wherever it is."),

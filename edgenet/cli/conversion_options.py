@@ -35,6 +35,9 @@ Seed = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files that are written.")]
+Labels = Annotated[
+    str, typer.Option("--labels", metavar="FILE", help="Names of the classes, one a line in UTF-8; or imagenet.")
+]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Hold each file against the float network.")]
 Format = Annotated[
     str, typer.Option("--format", metavar="F", help="Files that are written: tflite (default), onnx, or both.")

@@ -20,6 +20,7 @@ from edgenet.cli.conversion_options import (
     Int8,
     InterpolationFlag,
     Io,
+    Labels,
     Mean,
     OnnxCpuFlag,
     Opset,
@@ -78,8 +79,8 @@ def command(
     seed: Seed = 0, classes: Classes = None, mean: Mean = "", std: Std = "", crop: Crop = "",
     interpolation: InterpolationFlag = "", repeat: FromFlag = None, file_format: Format = "", opset: Opset = None,
     onnx_cpu: OnnxCpuFlag = "", ort: Ort = False, repair: RepairFlag = "", min_agree: MinAgreeFlag = None,
-    max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, target: TargetFlag = "", out: Out = Path(),
-    prune: PruneFlag = "", cluster: ClusterFlag = "", data: DataFlag = None, verify: Verify = True,
+    max_latency_cost: MaxLatencyCost = None, recipe: RecipeFlag = None, target: TargetFlag = "", labels: Labels = "",
+    out: Out = Path(), prune: PruneFlag = "", cluster: ClusterFlag = "", data: DataFlag = None, verify: Verify = True,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write a variant as .tflite or .onnx files, one for each precision, each with its manifest and golden vectors.
@@ -100,7 +101,7 @@ def command(
         _refuse_beside_from(
             variant, precision, io, mean, std, crop, interpolation, int8 or fp16 or dynamic,
             file_format, opset, onnx_cpu, ort, repair, min_agree, max_latency_cost, recipe, target, prune, cluster,
-            data,
+            data, labels,
         )  # fmt: skip
         _run(_repeated(repeat, out, weights, calib), out, verify, as_json, None)
         return
@@ -115,7 +116,7 @@ def command(
     request = conversion.Request(
         model.variant if model else _variant(variant), formats, weights or "auto", calib or "builtin", samples, seed,
         classes or 0, overrides, files=files, model=model, repair=gate, recipe=by_hand, target=built_for,
-        compression=compression,
+        compression=compression, labels=labels,
     )  # fmt: skip
     _run(request, out, verify, as_json, Measured(data, str(repeat or weights)) if verify else None)
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from converters.metadata_read import read_metadata
 from converters.onnx_file.summary import summarize_onnx
 from converters.screen import read_screened
 from converters.tflite_summary import End, Summary, summarize
 from edgenet.artifact import MANIFEST_SUFFIX, ONNX_SUFFIX, beside, find_artifacts
 from edgenet.cli.console import Column, emit_json, next_command, show, show_table
 from edgenet.cli.info_compiled import is_compiled, show_compiled
+from edgenet.cli.info_metadata import metadata_document, show_metadata
 from edgenet.manifest import EACH_RANGE, Manifest
 
 OP_COLUMNS = (Column("op"), Column("version", numeric=True), Column("count", numeric=True))
@@ -25,14 +27,17 @@ def show_file(path: Path, as_json: bool) -> None:
         return
     content = read_screened(path)
     summary = summarize(content) if is_tflite else summarize_onnx(content)
+    metadata = read_metadata(content) if is_tflite else None
     manifest = _manifest(path)
     if as_json:
         document = manifest.model_dump(mode="json", exclude=EACH_RANGE) if manifest else None
-        emit_json({"path": str(path), **asdict(summary), "manifest": document})
+        told = metadata_document(metadata)
+        emit_json({"path": str(path), **asdict(summary), "metadata": told, "manifest": document})
         return
     _show_summary(path, summary)
     if is_tflite:
         show(f"signatures: {', '.join(summary.signatures) or 'none'}")
+        show_metadata(metadata, manifest)
     if manifest is None:
         show("no manifest beside it: preprocessing, weights and accuracy are not known")
     else:

@@ -1,0 +1,16 @@
+"""The table of platforms: a row here, a folder of templates and a small module make one."""
+
+from edgenet.bundle.c_sources import C
+from edgenet.bundle.platform import Platform
+from edgenet.bundle.python_package import PYTHON
+from edgenet.bundle.web_page import WEB
+from edgenet.errors import InputError
+
+PLATFORMS: dict[str, Platform] = {"c": C, "python": PYTHON, "web": WEB}
+
+
+def parse_platform(name: str) -> Platform:
+    """Return a platform by its name; raise InputError for one that is not known."""
+    if name not in PLATFORMS:
+        raise InputError(f"unknown --platform {name!r}", allowed=", ".join(PLATFORMS))
+    return PLATFORMS[name]
