@@ -5,9 +5,10 @@ The rule, first match wins; class indices count from 0 without a background clas
 1. a CSV file, given or `labels.csv` in the folder: `file,class_index[,name]`, one row a photo;
 2. one folder a class, every name one of the model's own labels, where it has some: the label's place is the index;
 3. one folder a class, every name a whole number: the number is the class index;
-4. one folder a class, as many folders as classes, for a model without labels: the position in the sorted names is the
-   class index. ImageNet's 1000 WordNet ids (`n01440764` …) are class 0, 1, … in that order;
-5. anything else has no labels: agreement can be measured on it, accuracy cannot, and a note says why.
+4. one folder a class, every name a WordNet id (`n01440764`), for a model of ImageNet's 1000 classes: the id's class;
+5. one folder a class, as many folders as classes, for a model without labels: the position in the sorted names is the
+   class index;
+6. anything else has no labels: agreement can be measured on it, accuracy cannot, and a note says why.
 """
 
 import csv
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgenet.errors import InputError
+from edgenet.labels import IMAGENET_CLASSES, imagenet_labels, wordnet_classes
 from edgenet.photos import PhotoFile, Skipped, find_photos
 
 LABELS_NAME = "labels.csv"
@@ -190,7 +192,7 @@ class FolderClasses:
 
 
 def match_folders(names: Sequence[str], num_classes: int, class_names: Sequence[str]) -> FolderClasses | str:
-    """Return the classes of sorted folder names by the rules 2 to 4 above, or the reason why there are none.
+    """Return the classes of sorted folder names by the rules 2 to 5 above, or the reason why there are none.
 
     Raise InputError for numbers that are out of range or there twice.
     """
@@ -199,6 +201,9 @@ def match_folders(names: Sequence[str], num_classes: int, class_names: Sequence[
         return FolderClasses(classes, "the class folders' names, which are the model's labels")
     if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
         return FolderClasses(_numbered(list(names), num_classes), "the class folders' numbers")
+    found = wordnet_classes() if num_classes == IMAGENET_CLASSES else {}
+    if set(names) <= set(found) and (not class_names or tuple(class_names) == imagenet_labels(num_classes)):
+        return FolderClasses({name: found[name] for name in names}, "the class folders' WordNet ids")
     if class_names:  # another order or other classes: the position would be a guess
         return f"folders are none of the model's labels: {_some([name for name in names if name not in class_names])}"
     if len(names) == num_classes:

@@ -34,6 +34,11 @@ def imagenet_classes() -> tuple[ImagenetClass, ...]:
     return tuple(ImagenetClass(*line.split("\t")) for line in text.splitlines())
 
 
+def wordnet_classes() -> dict[str, int]:
+    """Return the class index of each of ImageNet's WordNet ids."""
+    return {row.wordnet_id: index for index, row in enumerate(imagenet_classes())}
+
+
 def imagenet_labels(num_classes: int) -> tuple[str, ...]:
     """Return ImageNet's names for 1000 classes, or for 1001 of which the first is the background."""
     names = tuple(row.name for row in imagenet_classes())

@@ -122,7 +122,7 @@ def test_one_command_installs_and_tests() -> None:
     lines = [line for line in README.splitlines() if "'.[test]'" in line]
     assert len(lines) == 1
     assert lines[0].startswith("python3 -m venv .venv && ")
-    assert lines[0].endswith(" && .venv/bin/pytest")
+    assert lines[0].endswith(" && .venv/bin/pytest -n auto --dist loadfile")
 
 
 def test_the_python_example_runs(tmp_path: Path) -> None:
