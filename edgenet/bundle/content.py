@@ -33,6 +33,7 @@ class Wishes:
     allow_random: bool = False
     allow_failed: bool = False
     runtime: str = ""  # web: the npm package of the runtime, as a file
+    package: str = ""  # android: the package of the Kotlin sources
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ def make_bundle(artifact: Artifact, platform_name: str, out: Path, wishes: Wishe
     exists; MissingError for a tool or runtime that is not here.
     """
     platform = parse_platform(platform_name)
+    if wishes.package and not platform.takes_package:
+        raise InputError(f"--package says nothing to {platform_name}", allowed="--platform android")
     check_place(out, force)
     given = wishes.name or platform.default_name(artifact.manifest.variant)
     content = content_of(artifact, platform.check_name(given), wishes)

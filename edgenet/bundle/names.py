@@ -28,6 +28,17 @@ _PYTHON_WORDS = (
     | frozenset(sys.stdlib_module_names)
     | {"ai_edge_litert", "numpy", "pil", "pip", "setuptools", "test", "tests", "tflite_runtime"}
 )
+# What neither Java nor Kotlin lets a part of a package be: the R class of a module is Java.
+_JVM_TEXT = """
+abstract as assert boolean break byte case catch char class const continue default do double else enum extends false
+final finally float for fun goto if implements import in instanceof int interface is long native new null object package
+private protected public return short static strictfp super switch synchronized this throw throws transient true try
+typealias typeof val var void volatile when while
+"""
+JVM_WORDS = frozenset(_JVM_TEXT.split())
+_JVM_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_JVM_TAKEN = ("android", "androidx", "java", "javax", "kotlin", "com.google.ai.edge.litert")  # classes of others
+LONGEST_PACKAGE = 100
 
 
 def python_name(name: str) -> str:
@@ -38,6 +49,28 @@ def python_name(name: str) -> str:
 def c_name(name: str) -> str:
     """Return a name that functions, a header and a CMake target begin with; raise InputError for one that cannot."""
     return _snake(name, C_WORDS, "C")
+
+
+def android_name(name: str) -> str:
+    """Return a name for a Gradle module, its assets and the end of a package; raise InputError for one that cannot."""
+    return _snake(name, JVM_WORDS, "Java or Kotlin")
+
+
+def jvm_package(name: str) -> str:
+    """Return a package of Java and Kotlin, as in com.example.flowers; raise InputError for one that cannot be."""
+    parts = name.split(".")
+    if len(name) > LONGEST_PACKAGE or len(parts) < 2 or not all(map(_JVM_PART.fullmatch, parts)):
+        allowed = f"two parts or more of a-z, A-Z, 0-9 and _, each beginning with a letter, at most {LONGEST_PACKAGE}"
+        raise InputError(f"--package cannot be {name[:120]!r}", allowed=allowed, mend="--package com.example.flowers")
+    word = next((part for part in parts if part in JVM_WORDS), None)
+    if word is not None:
+        raise InputError(f"--package cannot be {name!r}: {word} is a word of Java or Kotlin", mend=f"try {word}s")
+    taken = next((top for top in _JVM_TAKEN if f"{name}.".startswith(f"{top}.")), None)
+    if taken is not None:
+        raise InputError(
+            f"--package cannot be {name!r}: {taken} belongs to others", mend="--package com.example.flowers"
+        )
+    return name
 
 
 def plain_text(flag: str, text: str) -> str:

@@ -39,6 +39,7 @@ class Platform:
     check_name: Callable[[str], str]
     default_name: Callable[[str], str]
     next_step: str  # what a user would do with the folder {out}
+    takes_package: bool = False  # whether --package has a meaning
     inputs: tuple[IoType, ...] = IO_TYPES
     variables: Callable[[Content], Mapping[str, object]] = no_variables  # of its templates, beside those of all
     more: Callable[[Content, Files], Files] = nothing_more

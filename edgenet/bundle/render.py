@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUFFIX = ".j2"
-NAME_PLACE = "__name__"  # in a template's path: the bundle's name
+_PLACES = re.compile("__(name|package_folder)__")  # in a template's path: a variable
 _MARKUP = (".html", ".svg", ".xml")
 
 
@@ -28,6 +29,7 @@ def render_folder(platform: str, variables: Mapping[str, Any]) -> dict[str, byte
     files = {}
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         inside = path.relative_to(TEMPLATES).as_posix()
-        target = path.relative_to(folder).as_posix().removesuffix(SUFFIX).replace(NAME_PLACE, str(variables["name"]))
+        named = path.relative_to(folder).as_posix().removesuffix(SUFFIX)
+        target = _PLACES.sub(lambda place: str(variables[place[1]]), named)
         files[target] = environment.get_template(inside).render(variables).encode()
     return files

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ArtifactPath = Annotated[
     Path | None, typer.Argument(metavar="ARTIFACT", show_default=False, help="A .tflite file with its manifest.")
 ]
-PlatformFlag = Annotated[str, typer.Option("--platform", metavar="P", help="c, python or web.")]
+PlatformFlag = Annotated[str, typer.Option("--platform", metavar="P", help="android, c, python or web.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder.")]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Of the package, the functions or the page.")]
 Author = Annotated[str, typer.Option("--author", metavar="A", help="Whose work the model is, for its metadata.")]
@@ -32,6 +32,9 @@ AllowFailed = Annotated[
 ]
 Runtime = Annotated[
     str, typer.Option("--runtime", metavar="FILE", help="web: the npm package of the runtime, where npm is not here.")
+]
+Package = Annotated[
+    str, typer.Option("--package", metavar="P", help="android: of the sources, com.example.NAME unless said.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Check = Annotated[Path | None, typer.Option("--check", metavar="DIR", help="Check a bundle instead of writing one.")]
@@ -56,6 +59,7 @@ def command(
     allow_random: AllowRandom = False,
     allow_failed: AllowFailed = False,
     runtime: Runtime = "",
+    package: Package = "",
     force: Force = False,
     check: Check = None,
     as_json: Json = False,
@@ -65,10 +69,12 @@ def command(
     \b
     edgenet bundle lite0-w8a8.tflite --platform web --out page
     edgenet bundle lite0-w8a8.tflite --platform python --out pi --name flowers --labels flowers.txt
+    edgenet bundle lite0-w8a8.tflite --platform android --out flowers --package com.example.flowers
     edgenet bundle --check page
     """
     if check is not None:
-        if any((artifact, platform, out, name, labels, author, license, allow_random, allow_failed, runtime, force)):
+        texts = (platform, name, labels, author, license, runtime, package)
+        if any((artifact, out, *texts, allow_random, allow_failed, force)):
             raise InputError("--check DIR stands alone", allowed="--json beside it", mend="drop the rest")
         _check(check, as_json)
         return
@@ -81,7 +87,7 @@ def command(
     from edgenet.bundle.make import make_bundle
     from edgenet.cli.one_artifact import one_artifact
 
-    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime)
+    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package)
     made = make_bundle(one_artifact(artifact), platform, out, wishes, force)
     _show_made(made, as_json)
 
