@@ -5,6 +5,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # of ONNX Runtime, which tests import by themselves as well
@@ -12,3 +13,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # of ONNX Runtime, which te
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", settings.get_profile("default"))
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def natural_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give tables the width of a pipe, however wide the terminal is that the tests were started from."""
+    monkeypatch.delenv("COLUMNS", raising=False)
