@@ -4,6 +4,8 @@
 """
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -19,3 +21,13 @@ settings.load_profile("repeatable")
 def natural_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give tables the width of a pipe, however wide the terminal is that the tests were started from."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def random_as_before() -> Iterator[None]:
+    """Undo what a training in this process tells TensorFlow: to refuse every random op without a seed."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework.config import disable_op_determinism
+
+        disable_op_determinism()

@@ -62,6 +62,7 @@ def tf_keras_b0(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     import tf_keras
 
     folder, weights = tmp_path_factory.mktemp("tf_keras"), trained("b0")
+    tf_keras.backend.clear_session()  # layers are numbered through, over all models of a process
     model = tf_keras.applications.EfficientNetB0(weights=None, classes=CLASSES, input_shape=SHAPE)
     into_keras(model, weights).get_layer("normalization").set_weights([np.asarray(MEAN), np.asarray(VARIANCE), 1])
     with warnings.catch_warnings():
