@@ -11,8 +11,8 @@ from edgenet.errors import InputError
 PruneKind = Literal["weights", "2:4", "channels"]
 
 PRUNE_FORMS = "a share as 0.5 (weights of each layer), 2:4 (two of every four), channels:0.5 (multiply-accumulates)"
-# 8-bit weights are 255 levels; fewer than two values are no weights.
-FEWEST_CLUSTERS, MOST_CLUSTERS = 2, 128
+# Zero and a value to either side: fewer are hardly more than a sign. 8-bit weights have 255 levels.
+FEWEST_CLUSTERS, MOST_CLUSTERS = 3, 128
 PATTERN_KEPT, PATTERN_GROUP = 2, 4  # of 2:4, along a kernel's input channels
 
 

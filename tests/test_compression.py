@@ -54,7 +54,7 @@ def test_what_prune_cannot_be(text: str) -> None:
         parse_compression(text)
 
 
-@pytest.mark.parametrize("text", ["0", "1", "-4", "129", "16.0", "many", "\u0663\u0662", 1, 1000])
+@pytest.mark.parametrize("text", ["0", "1", "2", "-4", "129", "16.0", "many", "\u0663\u0662", 1, 1000])
 def test_what_cluster_cannot_be(text: int | str) -> None:
     with pytest.raises(InputError, match="try --cluster 16"):
         parse_compression("", text)

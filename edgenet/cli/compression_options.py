@@ -23,7 +23,7 @@ DataFlag = Annotated[
     typer.Option("--data", metavar="DIR", help="Labelled photos: tell what pruning and clustering cost in top-1."),
 ]
 ClusterFlag = Annotated[
-    str, typer.Option("--cluster", metavar="N", help="Leave each layer N different weights at most, 2 to 128.")
+    str, typer.Option("--cluster", metavar="N", help="Leave each layer N different weights at most, 3 to 128.")
 ]
 
 

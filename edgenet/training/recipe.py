@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from edgenet.compression import FEWEST_CLUSTERS, MOST_CLUSTERS
 from edgenet.errors import InputError
 from edgenet.toml_file import Record, parse_toml, read_toml
 from edgenet.variants import Variant
@@ -86,19 +87,23 @@ def _prune_text(value: object) -> object:
 
 
 def _cluster_count(value: object) -> object:
-    if isinstance(value, int) and 0 < value < SMALLEST_CLUSTERS:
-        raise ValueError(f"allowed: {SMALLEST_CLUSTERS} to 256 distinct weights, or 0 for as many as there are")
+    if isinstance(value, int) and 0 < value < FEWEST_CLUSTERS:
+        raise ValueError(
+            f"allowed: {FEWEST_CLUSTERS} to {MOST_CLUSTERS} distinct weights, or 0 for as many as there are"
+        )
     return value
 
 
-LARGEST_SPARSITY, SMALLEST_CLUSTERS = 0.99, 3  # fewer clusters: hardly more than a sign
+LARGEST_SPARSITY = 0.99
 
 
 class CompressRecipe(Record):
     """What fine-tuning teaches the network beside its classes; several are begun one after the other, in this order."""
 
     prune: Annotated[str, BeforeValidator(_prune_text)] = ""  # "0.5": that share of zeros; "2:4"; "": none
-    cluster: Annotated[int, BeforeValidator(_cluster_count), Field(ge=0, le=256)] = 0  # distinct weights a kernel
+    cluster: Annotated[int, BeforeValidator(_cluster_count), Field(ge=0, le=MOST_CLUSTERS)] = (
+        0  # distinct weights a kernel
+    )
     qat: bool = False  # quantization-aware: weights and activations in 8-bit steps
     ramp_share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of the epochs of pruning: zeros grow in number until then
 

@@ -28,25 +28,6 @@ from tests.verbs import Run, verb
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a small w8a8 artifact."""
-    (artifact,) = write_small(tmp_path_factory.mktemp("model"), ["w8a8"])
-    return artifact.path
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give edgenet a cache of its own; return its private folder, where it works."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "edgenet"
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return verb("compile", capsys)
-
-
 def left_behind(home: Path) -> list[Path]:
     """Return what a compilation has left of its folder."""
     return list(home.glob("work-*"))

@@ -17,16 +17,9 @@ from tests.compile.test_compile import ROOT, left_behind, wait
 from tests.devices.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.devices.ssh_user import users_home
 from tests.devices.sshd import SYSTEM_PATH, Sshd, missing, missing_for_small_disk, sshd
-from tests.test_artifact import write_small
 from tests.verbs import Run, verb
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    (artifact,) = write_small(tmp_path_factory.mktemp("model"), ["w8a8"])
-    return artifact.path
 
 
 @pytest.fixture(scope="module")

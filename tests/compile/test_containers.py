@@ -13,8 +13,7 @@ import pytest
 from devices.containers import Container
 from tests.compile.compiler_double import write_double
 from tests.compile.test_compile import left_behind, running
-from tests.test_artifact import write_small
-from tests.verbs import Run, verb
+from tests.verbs import Run
 
 # A DOUBLE of docker: `image inspect` knows one image, `run` starts the entrypoint out of a folder in the mounted one.
 ENGINE = """#!{python}
@@ -33,23 +32,6 @@ os.chdir(source)
 {broken}
 sys.exit(subprocess.call([folder + "/" + values["--entrypoint"], *words[image + 1:]]))
 """
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    (artifact,) = write_small(tmp_path_factory.mktemp("model"), ["w8a8"])
-    return artifact.path
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "edgenet"
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return verb("compile", capsys)
 
 
 def engine(folder: Path, monkeypatch: pytest.MonkeyPatch, mode: str = "good", broken: str = "") -> None:

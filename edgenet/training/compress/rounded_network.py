@@ -8,6 +8,7 @@ import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
+from edgenet.compression import FEWEST_CLUSTERS
 from edgenet.errors import InputError
 from edgenet.layers import Architecture
 from edgenet.network import build_network, load_weights_into
@@ -15,7 +16,7 @@ from edgenet.preprocessing import Preprocessing
 from edgenet.training.compress.rules import make_rules
 from edgenet.training.compress.tensors import rounded_tensors
 from edgenet.training.compress.wrap import own_weights, with_rounded_sigmoid, wrapped
-from edgenet.training.recipe import SMALLEST_CLUSTERS, CompressRecipe
+from edgenet.training.recipe import CompressRecipe
 from edgenet.weights.record import Convention, Weights
 
 
@@ -35,7 +36,7 @@ def rounded_network(
     architecture: Architecture, preprocessing: Preprocessing, convention: Convention, *, clustered: bool
 ) -> RoundedNetwork:
     """Build the rounded network of weights that come masked and, if so, `clustered`."""
-    recipe = CompressRecipe(cluster=SMALLEST_CLUSTERS if clustered else 0, qat=True)
+    recipe = CompressRecipe(cluster=FEWEST_CLUSTERS if clustered else 0, qat=True)
     rules = make_rules(architecture, preprocessing, recipe, ("qat",), 0, None)
 
     def replaced(layer: Any) -> Any:
