@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +33,14 @@ def wait_for_greeting(port: int, timeout_s: float) -> bytes:
             pass  # nobody listens yet
         time.sleep(0.02)
     return b""
+
+
+def wait_until(happened: Callable[[], bool], timeout_s: float = 5) -> None:
+    """Return as soon as it happened; raise AssertionError if it does not in that time."""
+    end_s = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < end_s, "did not happen in time"
+        time.sleep(0.02)
 
 
 def marked(mark: str) -> dict[int, str]:

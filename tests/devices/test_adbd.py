@@ -6,14 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.devices.adbd import Adbd, adbd, missing
 from tests.devices.namespaces import ROOT
-from tests.devices.processes import descendants, is_alive
+from tests.devices.processes import descendants, is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 FIVE_MB = 5_000_000
@@ -35,13 +35,6 @@ def blob(tmp_path: Path) -> Path:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def wait_until(happened: Callable[[], bool], timeout_s: float = 5) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_exit_status_and_streams(device: Adbd) -> None:

@@ -20,7 +20,7 @@ from edgenet.progress import silent
 from tests.devices.cutting_proxy import cutting_proxy
 from tests.devices.emulated_pi import Pi, emulated_pi, missing
 from tests.devices.pi_root import ARCHITECTURES
-from tests.devices.processes import wait_for_greeting
+from tests.devices.processes import wait_for_greeting, wait_until
 from tests.networks import pictures, small_variant
 
 pytestmark = pytest.mark.slow
@@ -143,6 +143,8 @@ def test_cut_stall_and_reboot(pi: Pi, tmp_path: Path) -> None:
         assert ssh(pi, "echo late", *through(proxy.port, pi)).stdout == "late\n"
         assert time.monotonic() - start_s > 0.9
     ssh(pi, "nohup setsid sleep 300 > /dev/null 2>&1 < /dev/null &")
+    # The shell may be gone before its background job is a program of its own.
+    wait_until(lambda: pi.running() == ["sleep 300"])
     assert pi.wait_until_idle(0.5) == ["sleep 300"]
     pi.restart()
     assert pi.running() == []

@@ -5,13 +5,13 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.devices.cutting_proxy import CuttingProxy, cutting_proxy
-from tests.devices.processes import wait_for_greeting
+from tests.devices.processes import wait_for_greeting, wait_until
 from tests.devices.sshd import Sshd, jump_host, missing, missing_for_small_disk, sshd
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -58,13 +58,6 @@ def sftp(device: Sshd, *commands: str, port: int = 0) -> Answer:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def wait_until(happened: Callable[[], bool], timeout_s: float = 5) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_exit_status_and_streams(device: Sshd) -> None:
