@@ -2,12 +2,13 @@
 
 from edgenet.bundle.android_module import ANDROID
 from edgenet.bundle.c_sources import C
+from edgenet.bundle.ios_package import IOS
 from edgenet.bundle.platform import Platform
 from edgenet.bundle.python_package import PYTHON
 from edgenet.bundle.web_page import WEB
 from edgenet.errors import InputError
 
-PLATFORMS: dict[str, Platform] = {"android": ANDROID, "c": C, "python": PYTHON, "web": WEB}
+PLATFORMS: dict[str, Platform] = {"android": ANDROID, "c": C, "ios": IOS, "python": PYTHON, "web": WEB}
 
 
 def parse_platform(name: str) -> Platform:
