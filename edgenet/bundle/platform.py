@@ -40,6 +40,7 @@ class Platform:
     default_name: Callable[[str], str]
     next_step: str  # what a user would do with the folder {out}
     takes_package: bool = False  # whether --package has a meaning
+    takes_core_ml: bool = False  # whether --core-ml has one
     inputs: tuple[IoType, ...] = IO_TYPES
     variables: Callable[[Content], Mapping[str, object]] = no_variables  # of its templates, beside those of all
     more: Callable[[Content, Files], Files] = nothing_more

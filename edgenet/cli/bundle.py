@@ -36,6 +36,9 @@ Runtime = Annotated[
 Package = Annotated[
     str, typer.Option("--package", metavar="P", help="android: of the sources, com.example.NAME unless said.")
 ]
+CoreML = Annotated[
+    str, typer.Option("--core-ml", metavar="PYTHON", help="ios: also a Core ML model, by a Python with coremltools.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Check = Annotated[Path | None, typer.Option("--check", metavar="DIR", help="Check a bundle instead of writing one.")]
 
@@ -60,6 +63,7 @@ def command(
     allow_failed: AllowFailed = False,
     runtime: Runtime = "",
     package: Package = "",
+    core_ml: CoreML = "",
     force: Force = False,
     check: Check = None,
     as_json: Json = False,
@@ -70,10 +74,11 @@ def command(
     edgenet bundle lite0-w8a8.tflite --platform web --out page
     edgenet bundle lite0-w8a8.tflite --platform python --out pi --name flowers --labels flowers.txt
     edgenet bundle lite0-w8a8.tflite --platform android --out flowers --package com.example.flowers
+    edgenet bundle lite0-w8a8.tflite --platform ios --out Flowers --core-ml coreml/bin/python
     edgenet bundle --check page
     """
     if check is not None:
-        texts = (platform, name, labels, author, license, runtime, package)
+        texts = (platform, name, labels, author, license, runtime, package, core_ml)
         if any((artifact, out, *texts, allow_random, allow_failed, force)):
             raise InputError("--check DIR stands alone", allowed="--json beside it", mend="drop the rest")
         _check(check, as_json)
@@ -86,9 +91,11 @@ def command(
     from edgenet.bundle.content import Wishes
     from edgenet.bundle.make import make_bundle
     from edgenet.cli.one_artifact import one_artifact
+    from edgenet.cli.progress import StepProgress
 
-    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package)
-    made = make_bundle(one_artifact(artifact), platform, out, wishes, force)
+    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package, core_ml)
+    with StepProgress() as report:
+        made = make_bundle(one_artifact(artifact), platform, out, wishes, force, report)
     _show_made(made, as_json)
 
 

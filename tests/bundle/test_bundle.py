@@ -26,7 +26,7 @@ from tests.bundle.small import LABELS, small_artifact, small_bundle, small_wishe
 from tests.test_artifact import ENVIRONMENT
 from tests.verbs import verb
 
-OFFLINE = ("android", "c", "python")  # platforms whose bundles need nothing from elsewhere
+OFFLINE = ("android", "c", "ios", "python")  # platforms whose bundles need nothing from elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_bundle_says_what_is_in_it(bundle: Path) -> None:
 def test_no_template_leaves_a_line_without_its_end(tmp_path: Path) -> None:
     for platform in OFFLINE:
         for path, content in _contents(small_bundle(tmp_path / platform, platform).path).items():
-            if path.endswith((".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro")):
+            if path.endswith((".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".swift")):
                 text = content.decode()
                 assert text.endswith("\n"), path
                 assert "{{" not in text, path
@@ -157,7 +157,7 @@ LINES = (
     Line(
         "unknown platform",
         ("ARTIFACT", "--platform", "palm", "--out", "NEW"),
-        "unknown --platform 'palm'; allowed: android, c, python, web",
+        "unknown --platform 'palm'; allowed: android, c, ios, python, web",
     ),
     Line("absent", ("absent.tflite", "--platform", "c", "--out", "NEW"), "absent.tflite does not exist"),
     Line("existing", ("ARTIFACT", "--platform", "c", "--out", "THERE"), "exists; name another folder, or replace"),
