@@ -76,7 +76,9 @@ def test_a_bundle_says_what_is_in_it(bundle: Path) -> None:
 def test_no_template_leaves_a_line_without_its_end(tmp_path: Path) -> None:
     for platform in OFFLINE:
         for path, content in _contents(small_bundle(tmp_path / platform, platform).path).items():
-            if path.endswith((".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".swift")):
+            if path.endswith(
+                (".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".swift")
+            ):
                 text = content.decode()
                 assert text.endswith("\n"), path
                 assert "{{" not in text, path
