@@ -43,8 +43,9 @@ class Network:
 
     def arrays(self, pixels: NDArray[np.uint8]) -> bytes:
         """Return the constants, and pixels [N, side, side, 3], as an .npz file."""
+        arrays: dict[str, Any] = {"pixels": pixels, **self.constants}
         stream = BytesIO()
-        np.savez(stream, pixels=pixels, **self.constants)
+        np.savez(stream, **arrays)
         return stream.getvalue()
 
 

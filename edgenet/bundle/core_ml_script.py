@@ -208,8 +208,8 @@ def _convolved(given: dict[str, Any]) -> Array:
             total += kernels[..., i, j] @ np.ascontiguousarray(window[:, :, :rows, :columns]).reshape(
                 groups, -1, rows * columns
             )
-    result = total.reshape(1, -1, rows, columns)
-    return result + given["bias"].reshape(1, -1, 1, 1) if "bias" in given else result
+    bias = np.asarray(given.get("bias", np.float32(0)))
+    return total.reshape(1, -1, rows, columns) + bias.reshape(1, -1, 1, 1)
 
 
 def _softmax(given: dict[str, Any]) -> Array:
