@@ -107,7 +107,7 @@ def _written(content: Content, network: bytes, pixels: NDArray[np.uint8]) -> tup
     steps = network_of(network)
     manifest = content.manifest
     about = {
-        "short_description": f"{manifest.variant}: a class for a photo, {'; '.join(content.warnings)}".rstrip(", "),
+        "short_description": "; ".join([f"{manifest.variant}: the class of a photo", *content.warnings]),
         "author": content.wishes.author,
         "license": content.wishes.license,
     }

@@ -75,25 +75,23 @@ def _convert(network: dict[str, Any], constants: dict[str, Array]) -> Any:
 
 
 def _conv(name: str, inputs: list[Any], attributes: dict[str, Any]) -> Any:
-    x, weight, bias = inputs
     top, left, bottom, right = attributes["pads"]
     return mb.conv(
-        x=x, weight=weight, bias=bias, strides=attributes["strides"], dilations=attributes["dilations"],
-        groups=attributes["group"], pad_type="custom", pad=[top, bottom, left, right], name=name,
+        x=inputs[0], weight=inputs[1], bias=_bias(inputs), groups=attributes["group"], strides=attributes["strides"],
+        dilations=attributes["dilations"], pad_type="custom", pad=[top, bottom, left, right], name=name,
     )  # fmt: skip
 
 
-def _per_channel(value: Any) -> Any:
-    """Return a constant as MIL lays it beside [N, C, H, W]; what is computed stays as it is."""
-    return value.astype(np.float32) if isinstance(value, np.ndarray) else value
+def _bias(inputs: list[Any]) -> Any:
+    return inputs[2] if len(inputs) > 2 else None
 
 
 _STEPS: dict[str, Callable[[str, list[Any], dict[str, Any]], Any]] = {
     "Conv": _conv,
-    "Gemm": lambda name, inputs, _: mb.linear(x=inputs[0], weight=inputs[1], bias=inputs[2], name=name),
-    "Add": lambda name, inputs, _: mb.add(x=inputs[0], y=_per_channel(inputs[1]), name=name),
-    "Sub": lambda name, inputs, _: mb.sub(x=inputs[0], y=_per_channel(inputs[1]), name=name),
-    "Mul": lambda name, inputs, _: mb.mul(x=inputs[0], y=_per_channel(inputs[1]), name=name),
+    "Gemm": lambda name, inputs, _: mb.linear(x=inputs[0], weight=inputs[1], bias=_bias(inputs), name=name),
+    "Add": lambda name, inputs, _: mb.add(x=inputs[0], y=inputs[1], name=name),
+    "Sub": lambda name, inputs, _: mb.sub(x=inputs[0], y=inputs[1], name=name),
+    "Mul": lambda name, inputs, _: mb.mul(x=inputs[0], y=inputs[1], name=name),
     "Relu": lambda name, inputs, _: mb.relu(x=inputs[0], name=name),
     "Clip": lambda name, inputs, _: mb.clip(x=inputs[0], alpha=float(inputs[1]), beta=float(inputs[2]), name=name),
     "Sigmoid": lambda name, inputs, _: mb.sigmoid(x=inputs[0], name=name),
@@ -219,7 +217,7 @@ def _softmax(given: dict[str, Any]) -> Array:
 
 _OPERATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "conv": _convolved,
-    "linear": lambda given: given["x"] @ given["weight"].T + given["bias"],
+    "linear": lambda given: given["x"] @ given["weight"].T + given.get("bias", 0),
     "add": lambda given: given["x"] + given["y"],
     "sub": lambda given: given["x"] - given["y"],
     "mul": lambda given: given["x"] * given["y"],
