@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edgenet.bundle.content import Content
 
 SCRIPT = Path(__file__).with_name("core_ml_script.py")
-PRECISION: Literal["float16"] = "float16"  # what the Neural Engine computes in
 LONGEST_S = 3600.0  # a v2-xl on a small board
 # Of the largest logit. As computed with NumPy, float16 costs 0.4 to 0.5 % (lite0, b0); Core ML may add up otherwise.
 LOGIT_TOLERANCE = 0.02
@@ -54,7 +53,7 @@ class CoreMLDocument(Record):
     """core_ml.json: what the Core ML model is, and how it was proven."""
 
     schema_version: Literal[1] = 1
-    precision: Literal["float16"] = PRECISION
+    precision: Literal["float16"] = "float16"
     coremltools: str
     specification: int
     input: tuple[str, int, int, str]  # name, width, height, colours; raw pixels 0-255
@@ -114,12 +113,13 @@ def _written(content: Content, network: bytes, pixels: NDArray[np.uint8]) -> tup
     with tempfile.TemporaryDirectory(prefix="edgenet-core-ml-") as name:
         folder = Path(name)
         (folder / "network.json").write_bytes(
-            steps.document(side_px=content.photos.side_px, labels=content.labels, precision=PRECISION, about=about)
+            steps.document(side_px=content.photos.side_px, labels=content.labels, about=about)
         )
         (folder / "network.npz").write_bytes(steps.arrays(pixels))
         _run(content.wishes.core_ml, folder)
         package = folder / "network.mlpackage"
-        files = {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("*") if path.is_file()}
+        members = (path for path in package.rglob("*") if path.is_file())
+        files = {path.relative_to(package).as_posix(): path.read_bytes() for path in members}
         try:
             return files, Report.model_validate_json((folder / "report.json").read_bytes())
         except (OSError, ValidationError) as error:

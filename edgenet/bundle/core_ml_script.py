@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 IMAGE, LOGITS, SHARES, LABEL = "image", "logits", "probabilities", "classLabel"
 TARGET = ct.target.iOS15
-PRECISIONS = {"float16": ct.precision.FLOAT16, "float32": ct.precision.FLOAT32}
 _RGB = 20  # ImageFeatureType.ColorSpace of Core ML's FeatureTypes.proto
 _DATED = "com.github.apple.coremltools.conversion_date"
 
@@ -69,7 +68,7 @@ def _convert(network: dict[str, Any], constants: dict[str, Array]) -> Any:
         inputs=[ct.ImageType(name=IMAGE, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
         classifier_config=ct.ClassifierConfig(network["labels"], LABEL, SHARES),
         minimum_deployment_target=TARGET,
-        compute_precision=PRECISIONS[network["precision"]],
+        compute_precision=ct.precision.FLOAT16,  # what the Neural Engine computes in
         skip_model_load=True,
     )
 
@@ -182,7 +181,7 @@ def _logits(operations: list[Any], image: NDArray[np.uint8]) -> Array:
             if output.dtype == types.fp16:
                 result = result.astype(np.float16).astype(np.float32)
         values[output.name] = result
-    return values[LOGITS][0]
+    return np.asarray(values[LOGITS][0], dtype=np.float32)
 
 
 def _value(var: Any) -> Any:
@@ -207,7 +206,7 @@ def _convolved(given: dict[str, Any]) -> Array:
                 groups, -1, rows * columns
             )
     bias = np.asarray(given.get("bias", np.float32(0)))
-    return total.reshape(1, -1, rows, columns) + bias.reshape(1, -1, 1, 1)
+    return np.asarray(total.reshape(1, -1, rows, columns) + bias.reshape(1, -1, 1, 1), dtype=np.float32)
 
 
 def _softmax(given: dict[str, Any]) -> Array:
