@@ -50,6 +50,7 @@ class MappingRecord(Record):
     accelerated: int  # for certain
     uncertain: int
     estimated_s: dict[str, float]  # latency by machine, estimated; empty where there is no estimate
+    refusal: str  # why the target takes nothing of it, where that is a rule about whole files: float ones, say
 
 
 class AccuracyRecord(Record):
