@@ -53,16 +53,14 @@ class Loop:
     def run(self) -> None:
         """Run until every task and every future has ended."""
         while self._fill() or self._others:
-            done, _ = wait([*self._running, *self._others], return_when=FIRST_COMPLETED)
-            broken = [future for future in done if future in self._running and _is_broken(future)]
-            if broken:
+            wait([*self._running, *self._others], return_when=FIRST_COMPLETED)
+            if any(future.done() and _is_broken(future) for future in self._running):
                 self._break()
-            for future in done - set(broken):
-                if future in self._others:
-                    self._others.pop(future)(future)
-                elif future in self._running:
-                    task, _ = self._running.pop(future)
-                    task.then(outcome(future))
+            for future in [future for future in self._others if future.done()]:
+                self._others.pop(future)(future)
+            for future in [future for future in self._running if future.done() and not _is_broken(future)]:
+                task, _ = self._running.pop(future)
+                task.then(outcome(future))
 
     def _fill(self) -> bool:
         """Start what there is room for; return whether anything runs."""

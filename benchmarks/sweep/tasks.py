@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from edgenet.errors import InputError
 from edgenet.precision import Precision, default_io
 from edgenet.progress import silent
+
+if TYPE_CHECKING:
+    from edgenet.artifact import Artifact
 
 Result = TypeVar("Result")
 Files = Mapping[str, bytes]
@@ -72,10 +75,15 @@ def convert_files(task: Conversion) -> list[tuple[Precision, Files]]:
     )
     with tempfile.TemporaryDirectory() as folder:
         artifacts = conversion.run(request, Path(folder), True, COMMAND, silent, _say_nothing)
-        return [
-            (row.manifest.precision, {name: (row.path.parent / name).read_bytes() for name in _names(row)})
-            for row in artifacts
-        ]
+        return [(row.manifest.precision, files_of(row)) for row in artifacts]
+
+
+def files_of(artifact: Artifact) -> Files:
+    """Return a file's model, manifest and golden vectors by file name."""
+    from edgenet.artifact import MANIFEST_SUFFIX, beside
+
+    names = (artifact.path.name, beside(artifact.path, MANIFEST_SUFFIX).name, artifact.manifest.golden)
+    return {name: (artifact.path.parent / name).read_bytes() for name in names}
 
 
 def check_file(name: str, content: bytes, target: str) -> dict[str, Any]:
@@ -90,12 +98,6 @@ def check_file(name: str, content: bytes, target: str) -> dict[str, Any]:
         except InputError as error:
             return {"kind": "check", "file": name, "target": target, "refusal": str(error)}
     return {**document, "refusal": ""}
-
-
-def _names(artifact: Any) -> Sequence[str]:
-    from edgenet.artifact import MANIFEST_SUFFIX, beside
-
-    return artifact.path.name, beside(artifact.path, MANIFEST_SUFFIX).name, artifact.manifest.golden
 
 
 def _say_nothing(text: str) -> None:
