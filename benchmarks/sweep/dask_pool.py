@@ -6,6 +6,8 @@ you trust, over tls:// where the network is not yours.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from converters.model_file import read_model_file
 from edgenet.errors import GateFailed, InputError, MissingError
 
 CONNECT_S = 10.0
+ASK_S = 5.0  # between questions how many workers there are
 SCHEMES = ("tcp://", "tls://", "ws://", "wss://")
 
 
@@ -27,18 +30,24 @@ class DaskPool:
 
     def __init__(self, client: Any) -> None:  # distributed's Client, whose methods have no types
         self._client = client
+        self._workers, self._asked_s = 1, -ASK_S
         # Not pure: what is asked for twice was lost or failed, and an old answer is not wanted.
         self._executor: Executor = client.get_executor(pure=False)
 
     @property
     def workers(self) -> int:
-        """Return how many threads the workers have by now."""
-        return max(1, sum(map(int, self._client.nthreads().values())))
+        """Return how many threads the workers have, as of a moment ago. Raise SchedulerGone."""
+        if time.monotonic() - self._asked_s > ASK_S:
+            with _telling_if_gone():
+                self._workers = max(1, sum(map(int, self._client.nthreads().values())))
+            self._asked_s = time.monotonic()
+        return self._workers
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Have a worker run a function; if it dies, the scheduler has others try, three times."""
+        """Have a worker run a function; if it dies, the scheduler has others try, three times. Raise SchedulerGone."""
         found: Future[Any] = Future()
-        inner = self._executor.submit(function, *arguments)
+        with _telling_if_gone():
+            inner = self._executor.submit(function, *arguments)
         inner.add_done_callback(lambda done: _hand_over(done, found))
         return found
 
@@ -48,7 +57,8 @@ class DaskPool:
         It is a task of its own, not scattered data, which would be lost with the worker that holds it.
         """
         contents = tuple(read_model_file(Path(row.path), "a .tflite") for row in job.subjects)
-        return self._client.submit(_itself, ShippedJob(job, contents), pure=False)
+        with _telling_if_gone():
+            return self._client.submit(_itself, ShippedJob(job, contents), pure=False)
 
     def renew(self) -> None:
         """Do nothing: a scheduler finds other workers by itself."""
@@ -70,11 +80,27 @@ def dask_pool(address: str) -> Iterator[DaskPool]:
     except (OSError, ValueError) as error:
         mend = "start one: dask scheduler, and on each machine dask worker " + address
         raise MissingError(f"no Dask scheduler answers at {address}: {error}", mend=mend) from error
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say is told in one line
     # A model file goes as an argument, once for each task that needs it: that is meant.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}), client:
         if not client.nthreads():
             raise MissingError(f"the scheduler at {address} has no workers", mend=f"dask worker {address}")
         yield DaskPool(client)
+
+
+def _gone() -> SchedulerGone:
+    mend = "start it again, and run the same sweep: it goes on from here"
+    return SchedulerGone("the connection to the Dask scheduler was lost", mend=mend)
+
+
+@contextmanager
+def _telling_if_gone() -> Iterator[None]:
+    from distributed.client import ClosedClientError
+
+    try:
+        yield
+    except (OSError, ClosedClientError) as error:  # a closed connection is an OSError of Dask's own
+        raise _gone() from error
 
 
 def _itself(shipped: ShippedJob) -> ShippedJob:
@@ -86,8 +112,7 @@ def _hand_over(inner: Future[Any], outer: Future[Any]) -> None:
     from distributed import KilledWorker
 
     if inner.cancelled():
-        mend = "start it again, and run the same sweep: it goes on from here"
-        outer.set_exception(SchedulerGone("the connection to the Dask scheduler was lost", mend=mend))
+        outer.set_exception(_gone())
         return
     error = inner.exception()
     if isinstance(error, KilledWorker):

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.sweep.record import FailureRecord
 from benchmarks.sweep.store import Entry
-from edgenet.artifact import Artifact, find_artifacts
+from edgenet.artifact import MANIFEST_SUFFIX, MODEL_SUFFIX, Artifact, beside, read_manifest
 from edgenet.precision import Precision
 
 File = tuple[str, Precision]  # a variant at a precision
@@ -27,8 +27,12 @@ class Found:
     data: dict[str, Any] | None = None  # the document of a DataRecord
 
     def keep_model(self, file: File, entry: Entry) -> None:
-        """Remember a file that was converted; raise InputError if its manifest is not one of this version."""
-        self.models[file] = find_artifacts(next(path for path in entry.files if path.suffix == ".tflite"))[0]
+        """Remember a file that was converted, whose hash the store has checked.
+
+        Raise InputError if its manifest is not one of this version.
+        """
+        path = next(path for path in entry.files if path.suffix == MODEL_SUFFIX)
+        self.models[file] = Artifact(path, read_manifest(beside(path, MANIFEST_SUFFIX)))
 
     def keep_evaluation(self, file: File, entry: Entry) -> None:
         """Remember what a file answered, and to what."""

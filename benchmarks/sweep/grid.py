@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,8 +101,13 @@ class _Source:
             raise self.refused(word, error.what, error.allowed, error.mend) from error
 
     def path(self, text: str) -> str:
-        """Return a path as an absolute one; "" stays."""
-        return str(self.folder.absolute() / Path(text).expanduser()) if text else ""
+        """Return a path or a pattern as an absolute one; "" stays. Raise InputError for what is not there."""
+        if not text:
+            return ""
+        path = str(self.folder.absolute() / Path(text).expanduser())
+        if not glob.glob(path) and not Path(path).exists():  # noqa: PTH207  # Path.glob takes no absolute pattern
+            raise self.refused(text, f"{text!r} does not exist", mend="check the path")
+        return path
 
 
 def read_grid(path: Path) -> Grid:

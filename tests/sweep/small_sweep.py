@@ -72,7 +72,8 @@ def _written(variant: str, precision: Precision) -> Files:
 
 
 @contextmanager
-def _given(pool: InlinePool) -> Iterator[InlinePool]:
+def given(pool: InlinePool) -> Iterator[InlinePool]:
+    """Give a pool as `open_pool` does."""
     yield pool
 
 
@@ -95,7 +96,7 @@ def small_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallSweep:
     """Return a sweep whose conversions are small."""
     pool = InlinePool()
     monkeypatch.setattr(convert_step, "convert_files", convert_small)
-    monkeypatch.setattr(run, "open_pool", lambda scheduler: _given(pool))
+    monkeypatch.setattr(run, "open_pool", lambda scheduler: given(pool))
     return SmallSweep(tmp_path / "sweep", pool, [])
 
 

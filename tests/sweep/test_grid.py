@@ -23,6 +23,13 @@ threads = [1, 4]
 """
 
 
+@pytest.fixture(autouse=True)
+def named_files(tmp_path: Path) -> None:
+    """Make what the grid names."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "b0.safetensors").touch()
+
+
 def test_a_grid_in_plain_values(tmp_path: Path) -> None:
     path = tmp_path / "sweep.toml"
     path.write_text(GOOD)
@@ -54,6 +61,9 @@ def test_a_grid_without_devices_has_a_cell_a_file() -> None:
         ('"local"', '"pi9"', "line 3: unknown device 'pi9'"),
         ('"local"', '"ssh://a@b", "ssh://a@b"', "line 3: ssh://a@b is named twice"),
         ("data =", "date =", "line 4: date: Extra inputs are not permitted; allowed: variants, precisions, devices"),
+        ('"photos"', '"fotos"', "line 4: 'fotos' does not exist"),
+        ('"b0.safe', '"b1.safe', "line 7: 'b1.safetensors' does not exist"),
+        ('data = "photos"', 'calib = "none.npz"', "line 4: 'none.npz' does not exist"),
         ("b0 = ", "b1 = ", "line 7: weights for b1, which is none of the variants; allowed: lite0, b0"),
         ('"quick"', '"fast"', "line 10: unknown protocol 'fast'"),
         ("threads =", "thread =", "line 11: benchmark.thread: Extra inputs are not permitted; allowed: protocol"),

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
@@ -71,19 +72,11 @@ def test_only_the_task_that_kills_its_worker_fails() -> None:
     ended: dict[int, Any] = {}
     with open_pool("") as pool:
         loop = Loop(pool)
-        loop.add(
-            Task(
-                f"task {number}",
-                die if number == 2 else double,
-                (number,),
-                lambda row, at=number: ended.update({at: row}),
-            )
-            for number in range(7)
-        )
+        for number in range(7):
+            task = Task(f"task {number}", die if number == 2 else double, (number,), partial(ended.__setitem__, number))
+            loop.add(iter([task]))
         loop.run()
-    assert {number: row.result for number, row in ended.items() if number != 2} == {
-        n: 2 * n for n in (0, 1, 3, 4, 5, 6)
-    }
+    assert {at: row.result for at, row in ended.items() if at != 2} == {0: 0, 1: 2, 3: 6, 4: 8, 5: 10, 6: 12}
     assert isinstance(ended[2], GateFailed)
     assert "task 2: the process that ran it died" in str(ended[2])
 
