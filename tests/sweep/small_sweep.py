@@ -20,6 +20,7 @@ from PIL import Image
 from benchmarks.accuracy.work import Job
 from benchmarks.sweep import convert_step, run
 from benchmarks.sweep.grid import grid_of_flags
+from benchmarks.sweep.pool import Pool
 from benchmarks.sweep.record import SweepRecord
 from benchmarks.sweep.run import Request, run_sweep
 from benchmarks.sweep.shards import ShippedJob
@@ -72,7 +73,7 @@ def _written(variant: str, precision: Precision) -> Files:
 
 
 @contextmanager
-def given(pool: InlinePool) -> Iterator[InlinePool]:
+def given(pool: Pool) -> Iterator[Pool]:
     """Give a pool as `open_pool` does."""
     yield pool
 
