@@ -116,10 +116,20 @@ def read_grid(path: Path) -> Grid:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", mend="name a sweep.toml, or use flags") from error
-    raw = parse_toml(content, str(path))
+    values = parse_toml(content, str(path))
     source = _Source(path.parent, str(path), content.decode("utf-8-sig"))
+    return _grid(_table(values, source), source)
+
+
+def grid_of_values(values: Mapping[str, object]) -> Grid:
+    """Return the grid of values by the keys of a sweep.toml, from flags or a script; raise InputError."""
+    source = _Source(Path())
+    return _grid(_table(values, source), source)
+
+
+def _table(values: Mapping[str, object], source: _Source) -> SweepTable:
     try:
-        table = SweepTable.model_validate(raw)
+        return SweepTable.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         words = [str(part) for part in first["loc"] if not str(part).startswith(("str", "dict["))]
@@ -127,12 +137,6 @@ def read_grid(path: Path) -> Grid:
         allowed = ", ".join(keys) if first["type"] == "extra_forbidden" else ""
         key = next(word for word in reversed(words) if not word.isdigit())
         raise source.refused(key, f"{'.'.join(words)}: {first['msg']}", allowed) from error
-    return _grid(table, source)
-
-
-def grid_of_flags(values: Mapping[str, object]) -> Grid:
-    """Return the grid of what flags gave, by the keys of a sweep.toml; raise InputError."""
-    return _grid(SweepTable.model_validate(values), _Source(Path()))
 
 
 def _grid(table: SweepTable, source: _Source) -> Grid:

@@ -1,16 +1,15 @@
-"""Where a sweep's tasks run: processes of this machine, or a cluster; and what happens when a worker dies."""
+"""Where a sweep's tasks run: what every pool offers, and the pool of this machine's processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from benchmarks.accuracy.work import Job
 from benchmarks.accuracy.workers import process_pool
 from benchmarks.sweep.shards import ShippedJob
-from devices.on_device.board import usable_cores
 from edgenet.errors import MissingError
 
 
@@ -67,22 +66,3 @@ class ProcessPool:
     def _begin(self) -> None:
         self._context: AbstractContextManager[Executor] = process_pool(self._workers)
         self._executor = self._context.__enter__()
-
-
-@contextmanager
-def open_pool(scheduler: str) -> Iterator[Pool]:
-    """Give the processes of this machine, or the workers of a Dask scheduler such as tcp://host:8786.
-
-    Raise MissingError for a scheduler that does not answer, or where Dask is not installed.
-    """
-    if scheduler:
-        from benchmarks.sweep.dask_pool import dask_pool
-
-        with dask_pool(scheduler) as cluster:
-            yield cluster
-        return
-    pool = ProcessPool(usable_cores())
-    try:
-        yield pool
-    finally:
-        pool.close()

@@ -16,7 +16,7 @@ from benchmarks.sweep.evaluate_step import begin, give_up
 from benchmarks.sweep.found import File
 from benchmarks.sweep.grid import Grid
 from benchmarks.sweep.loop import Loop
-from benchmarks.sweep.pool import open_pool
+from benchmarks.sweep.open_pool import open_pool
 from benchmarks.sweep.record import RESULT_NAME, SweepRecord
 from benchmarks.sweep.results import sweep_record
 from benchmarks.sweep.store import open_store

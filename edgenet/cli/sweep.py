@@ -98,7 +98,7 @@ def command(
 
 
 def _grid(path: Path | None, *flags: str) -> Grid:
-    from benchmarks.sweep.grid import grid_of_flags, read_grid
+    from benchmarks.sweep.grid import grid_of_values, read_grid
 
     names = ("variants", "precisions", "devices", "data", "calib", "weights", "check", "protocol")
     given = {name: text for name, text in zip(names, flags, strict=True) if text}
@@ -115,7 +115,7 @@ def _grid(path: Path | None, *flags: str) -> Grid:
             values[name] = [word.strip() for word in values[name].split(",") if word.strip()]
     if "protocol" in values:
         values["benchmark"] = {"protocol": values.pop("protocol")}
-    return grid_of_flags(values)
+    return grid_of_values(values)
 
 
 def _show(result: SweepRecord) -> None:

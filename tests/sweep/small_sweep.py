@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.accuracy.work import Job
 from benchmarks.sweep import convert_step, run
-from benchmarks.sweep.grid import grid_of_flags
+from benchmarks.sweep.grid import grid_of_values
 from benchmarks.sweep.pool import Pool
 from benchmarks.sweep.record import SweepRecord
 from benchmarks.sweep.run import Request, run_sweep
@@ -89,7 +89,7 @@ class SmallSweep:
     def run(self, **flags: object) -> SweepRecord:
         """Run it with what flags would give."""
         values = {"variants": ["lite0"], "precisions": ["fp32", "w8a8"], "weights": "random", "samples": 16, **flags}
-        return run_sweep(Request(grid_of_flags(values), self.out), silent, self.said.append)
+        return run_sweep(Request(grid_of_values(values), self.out), silent, self.said.append)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.sweep import run
 from benchmarks.sweep.dask_pool import DaskPool, dask_pool
-from benchmarks.sweep.pool import open_pool
+from benchmarks.sweep.open_pool import open_pool
 from edgenet.errors import InputError, MissingError
 from tests.sweep.dask_cluster import Cluster, dask_cluster
 from tests.sweep.small_sweep import SmallSweep, class_folders, given, small_sweep

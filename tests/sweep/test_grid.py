@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sweep.grid import grid_of_flags, read_grid
+from benchmarks.sweep.grid import grid_of_values, read_grid
 from edgenet.errors import InputError
 
 GOOD = """variants = ["lite0", "b0"]
@@ -45,7 +45,7 @@ def test_a_grid_in_plain_values(tmp_path: Path) -> None:
 
 
 def test_a_grid_without_devices_has_a_cell_a_file() -> None:
-    grid = grid_of_flags({"variants": ["EfficientNet-Lite0"], "precisions": ["fp32"]})
+    grid = grid_of_values({"variants": ["EfficientNet-Lite0"], "precisions": ["fp32"]})
     assert grid.cells() == [("lite0", "fp32", None)]
 
 
@@ -83,11 +83,16 @@ def test_a_fault_is_told_with_its_line(old: str, new: str, message: str, tmp_pat
     assert message in str(caught.value)
 
 
+def test_values_of_a_script_are_held_to_the_same_rules() -> None:
+    with pytest.raises(InputError, match=r"^samples: Input should be a valid integer"):
+        grid_of_values({"variants": ["lite0"], "samples": "many"})
+
+
 def test_two_names_of_one_device_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("devices.toml").write_text('[devices.pi4]\naddress = "ssh://pi@host"\n')
     with pytest.raises(InputError, match="pi4 and ssh://pi@host are one device"):
-        grid_of_flags({"variants": ["lite0"], "devices": ["pi4", "ssh://pi@host"]})
+        grid_of_values({"variants": ["lite0"], "devices": ["pi4", "ssh://pi@host"]})
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.sweep.loop import BUG_EXIT_CODE, Loop, Task, failure
-from benchmarks.sweep.pool import open_pool
+from benchmarks.sweep.open_pool import open_pool
 from edgenet.errors import GateFailed, InputError, MissingError
 from tests.sweep.small_sweep import InlinePool
 

@@ -12,7 +12,7 @@ from benchmarks.accuracy.evaluate import Request as EvaluationRequest
 from benchmarks.accuracy.evaluate import evaluate
 from benchmarks.sweep import keys
 from benchmarks.sweep.estimate import estimate
-from benchmarks.sweep.grid import grid_of_flags
+from benchmarks.sweep.grid import grid_of_values
 from benchmarks.sweep.record import CellRecord, SweepRecord
 from converters.evidence import tool_versions
 from edgenet.progress import silent
@@ -169,11 +169,11 @@ def test_a_plan_tells_what_is_recorded_and_what_is_not(small_sweep: SmallSweep, 
     data = str(class_folders(tmp_path / "photos"))
     small_sweep.run(data=data)
     values = {"variants": ["lite0"], "precisions": ["fp32", "w8a8", "w8a16"], "weights": "random", "samples": 16}
-    plan = estimate(grid_of_flags({**values, "data": data, "check": ["gpu"]}), small_sweep.out)
+    plan = estimate(grid_of_values({**values, "data": data, "check": ["gpu"]}), small_sweep.out)
     assert [row.recorded for row in plan.cells] == [("convert", "evaluate")] * 2 + [()]
     assert [row.missing for row in plan.cells] == [("check",)] * 2 + [("convert", "check", "evaluate")]
     assert plan.cells[2].duration_s > plan.cells[0].duration_s > 0
-    nothing = estimate(grid_of_flags({**values, "data": data}), tmp_path / "not there")
+    nothing = estimate(grid_of_values({**values, "data": data}), tmp_path / "not there")
     assert all(not row.recorded for row in nothing.cells)
     assert not (tmp_path / "not there").exists()
 
