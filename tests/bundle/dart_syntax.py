@@ -16,7 +16,11 @@ from tree_sitter import Language, Node, Parser
 PARSER = Parser(Language(tree_sitter_dart.language()))
 # What Dart has and JavaScript calls otherwise.
 PRELUDE = """
-const define = (kind, members) => Object.defineProperties(kind.prototype, members);
+const define = (kind, members) => {
+  for (const [name, member] of Object.entries(members)) {
+    Object.defineProperty(kind.prototype, name, { ...member, configurable: true });
+  }
+};
 define(Number, {
   toInt: { value: function () { return Math.trunc(this); } },
   abs: { value: function () { return Math.abs(this); } },

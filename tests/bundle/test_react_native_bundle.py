@@ -35,7 +35,6 @@ from tests.bundle.small import (
     artifact_with_ends,
     rendered,
     small_artifact,
-    small_bundle,
     small_content,
     small_wishes,
 )
@@ -94,6 +93,13 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return small_artifact(tmp_path_factory.mktemp("artifact"))
 
 
+@pytest.fixture(scope="module", params=ENDS)
+def with_ends(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Return a small network's w8a8 file with ends of each type."""
+    io: IoType = request.param
+    return artifact_with_ends(tmp_path_factory.mktemp(io), io)
+
+
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return node_modules with the compiler and the packages of an app."""
@@ -103,8 +109,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # What is in it
 
 
-def test_the_package_holds_what_npm_and_metro_want(tmp_path: Path) -> None:
-    made = small_bundle(tmp_path, "react-native")
+def test_the_package_holds_what_npm_and_metro_want(artifact: Artifact, tmp_path: Path) -> None:
+    made = _bundle(artifact, tmp_path)
     record = read_record(made.path / "bundle.json", BundleRecord)
     assert {row.file for row in record.files} >= {
         "package.json", "tsconfig.json", "src/index.ts", "src/pixels.ts", "src/classifier.ts", "src/skia.ts",
@@ -175,14 +181,13 @@ def test_names_that_npm_does_not_take_are_refused(name: str, message: str) -> No
 # Checked and run
 
 
-def _with_ends(io: IoType, folder: Path) -> Bundle:
-    return make_bundle(artifact_with_ends(folder, io), "react-native", folder / "app", small_wishes(folder))
+def _bundle(artifact: Artifact, folder: Path) -> Bundle:
+    return make_bundle(artifact, "react-native", folder / "app", small_wishes(folder))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("io", ENDS)
-def test_types_are_right_and_wrong_ones_are_found(io: IoType, packages: Path, tmp_path: Path) -> None:
-    made = _with_ends(io, tmp_path)
+def test_types_are_right_and_wrong_ones_are_found(with_ends: Artifact, packages: Path, tmp_path: Path) -> None:
+    made = _bundle(with_ends, tmp_path)
     done = run_tsc(packages, made.path)
     assert (done.returncode, done.stdout) == (0, "")
     wrong = {
@@ -201,8 +206,8 @@ def test_types_are_right_and_wrong_ones_are_found(io: IoType, packages: Path, tm
 
 
 @pytest.mark.slow
-def test_its_own_test_passes_and_finds_another_pixel(packages: Path, tmp_path: Path) -> None:
-    made = small_bundle(tmp_path, "react-native")
+def test_its_own_test_passes_and_finds_another_pixel(artifact: Artifact, packages: Path, tmp_path: Path) -> None:
+    made = _bundle(artifact, tmp_path)
     package = json.loads((made.path / "package.json").read_text(encoding="utf-8"))
     assert package["scripts"]["test"] == "tsc -p tsconfig.test.json && node --test build/test/pixels.test.js"
     done = run_tsc(packages, made.path, "-p", "tsconfig.test.json")
@@ -273,9 +278,8 @@ def run(packages: Path, tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("io", ENDS)
-def test_the_whole_package_answers_as_python_does(io: IoType, run: Callable[..., Any], tmp_path: Path) -> None:
-    found = run(_with_ends(io, tmp_path), WHOLE)
+def test_the_whole_package_answers_as_python_does(with_ends: Artifact, run: Callable[..., Any], tmp_path: Path) -> None:
+    found = run(_bundle(with_ends, tmp_path), WHOLE)
     assert found["lines"] == []
     assert (found["engine"], found["refusals"]) == (
         "cpu", [{"engine": "android-gpu", "reason": "no android-gpu here"}],
@@ -295,8 +299,8 @@ def test_the_whole_package_answers_as_python_does(io: IoType, run: Callable[...,
 
 
 @pytest.mark.slow
-def test_golden_vectors_that_are_not_met_are_told(run: Callable[..., Any], tmp_path: Path) -> None:
-    made = small_bundle(tmp_path, "react-native")
+def test_golden_vectors_that_are_not_met_are_told(artifact: Artifact, run: Callable[..., Any], tmp_path: Path) -> None:
+    made = _bundle(artifact, tmp_path)
     path = made.path / "golden" / "golden.json"
     golden = json.loads(path.read_text(encoding="utf-8"))
     golden["cases"][1]["top"][0]["logit"] += 100.0
@@ -309,16 +313,16 @@ def test_golden_vectors_that_are_not_met_are_told(run: Callable[..., Any], tmp_p
 
 
 @pytest.mark.slow
-def test_another_model_than_the_bundles_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_another_model_than_the_bundles_is_refused(artifact: Artifact, run: Callable[..., Any], tmp_path: Path) -> None:
     ends = {name: [{"name": name, "dataType": "int8", "shape": [1, 3, 64, 64]}] for name in ("inputs", "outputs")}
-    told, log = run(small_bundle(tmp_path, "react-native"), OTHER, ENDS=json.dumps(ends))
+    told, log = run(_bundle(artifact, tmp_path), OTHER, ENDS=json.dumps(ends))
     assert "cpu: another model: int8 [1,3,64,64] instead of uint8 [1,64,64,3]" in told
     assert log[-1] == "dispose"
 
 
 @pytest.mark.slow
-def test_skia_decodes_what_pillow_decodes(run: Callable[..., Any], tmp_path: Path) -> None:
-    made = small_bundle(tmp_path, "react-native")
+def test_skia_decodes_what_pillow_decodes(artifact: Artifact, run: Callable[..., Any], tmp_path: Path) -> None:
+    made = _bundle(artifact, tmp_path)
     record = check_bundle(made.path).record.photos.to_preprocessing()
     paths = write_odd_pictures(tmp_path / "odd")
     assert run(made, DECODE, *map(str, paths)) == "data:image/any;base64,d29yZHM= is no picture that can be read"
