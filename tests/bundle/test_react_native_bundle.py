@@ -206,6 +206,40 @@ def test_types_are_right_and_wrong_ones_are_found(with_ends: Artifact, packages:
 
 
 @pytest.mark.slow
+def test_the_lines_of_its_readme_are_right_in_an_app(artifact: Artifact, packages: Path, tmp_path: Path) -> None:
+    made = _bundle(artifact, tmp_path)
+    readme = (made.path / "README.md").read_text(encoding="utf-8")
+    lines = [line[4:] for line in readme.splitlines() if line.startswith("    ")]
+    assert len(lines) == 5
+    more = (
+        f'import {{ see, type Photo }} from "{made.record.name}";',
+        f'import {{ check }} from "{made.record.name}/golden";',
+        "declare const uri: string;",
+        'const frame: Photo = { bytes: new Uint8Array(16), width: 2, height: 2, order: "bgra", rotationDegrees: 90 };',
+        "const words: string[] = [...(await check(classifier)), answers[0].label, ...classifier.refusals.map(String)];",
+        "export { see, frame, words };",
+    )
+    modules = tmp_path / "phone" / "node_modules"
+    modules.mkdir(parents=True)
+    for package in packages.iterdir():
+        (modules / package.name).symlink_to(package)
+    shutil.copytree(made.path, modules / made.record.name)
+    (tmp_path / "phone" / "app.ts").write_text("\n".join([*lines, *more, ""]), encoding="utf-8")
+    words = (
+        "--strict",
+        "--noEmit",
+        "--skipLibCheck",
+        "--resolveJsonModule",
+        "--target",
+        "es2022",
+        "--module",
+        "esnext",
+    )
+    done = run_tsc(packages, tmp_path / "phone", *words, "--moduleResolution", "bundler", "app.ts")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.slow
 def test_its_own_test_passes_and_finds_another_pixel(artifact: Artifact, packages: Path, tmp_path: Path) -> None:
     made = _bundle(artifact, tmp_path)
     package = json.loads((made.path / "package.json").read_text(encoding="utf-8"))
