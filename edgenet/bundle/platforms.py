@@ -2,12 +2,21 @@
 
 from edgenet.bundle.android_module import ANDROID
 from edgenet.bundle.c_sources import C
+from edgenet.bundle.flutter_package import FLUTTER
 from edgenet.bundle.platform import Platform
 from edgenet.bundle.python_package import PYTHON
+from edgenet.bundle.react_native_package import REACT_NATIVE
 from edgenet.bundle.web_page import WEB
 from edgenet.errors import InputError
 
-PLATFORMS: dict[str, Platform] = {"android": ANDROID, "c": C, "python": PYTHON, "web": WEB}
+PLATFORMS: dict[str, Platform] = {
+    "android": ANDROID,
+    "c": C,
+    "flutter": FLUTTER,
+    "python": PYTHON,
+    "react-native": REACT_NATIVE,
+    "web": WEB,
+}
 
 
 def parse_platform(name: str) -> Platform:

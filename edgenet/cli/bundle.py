@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 ArtifactPath = Annotated[
     Path | None, typer.Argument(metavar="ARTIFACT", show_default=False, help="A .tflite file with its manifest.")
 ]
-PlatformFlag = Annotated[str, typer.Option("--platform", metavar="P", help="android, c, python or web.")]
+PlatformFlag = Annotated[
+    str, typer.Option("--platform", metavar="P", help="android, c, flutter, python, react-native or web.")
+]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder.")]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Of the package, the functions or the page.")]
 Author = Annotated[str, typer.Option("--author", metavar="A", help="Whose work the model is, for its metadata.")]

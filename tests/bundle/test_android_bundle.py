@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgenet.artifact import Artifact
 from edgenet.bundle.content import Content
@@ -20,7 +19,7 @@ from edgenet.precision import IoType
 from edgenet.preprocessing import CropRule, Interpolation, crop_photo
 from tests.bundle.kotlin import compile_kotlin, find_kotlin, run_kotlin
 from tests.bundle.kotlin_doubles import DOUBLES
-from tests.bundle.odd_pictures import write_odd_pictures
+from tests.bundle.odd_pictures import as_stored, write_odd_pictures
 from tests.bundle.small import (
     FILTERS,
     RULES,
@@ -35,8 +34,6 @@ from tests.verbs import verb
 
 FOLDER = "com/example/lite0_classifier"
 VARIANTS: tuple[tuple[CropRule, Interpolation], ...] = tuple((rule, name) for rule in RULES for name in FILTERS)
-# EXIF orientation: degrees to turn clockwise, then whether left and right change places.
-TURNS = {1: (0, False), 2: (0, True), 3: (180, False), 6: (90, False)}
 
 # For each line of the first argument (variant, pixels, width, height, degrees, mirrored, target) what is seen of it.
 CROP = """package harness
@@ -229,16 +226,6 @@ def _write(folder: Path, files: dict[str, str]) -> list[Path]:
     return [folder / name for name in files]
 
 
-def _pixels(path: Path) -> tuple[np.ndarray, int, bool]:
-    """Return a picture as an app has it before it is turned: ARGB [height, width, 4], degrees, mirrored."""
-    with Image.open(path) as image:
-        orientation = image.getexif().get(0x0112, 1)
-        as_stored = orientation != 1 or image.has_transparency_data
-        photo = image.convert("RGBA") if as_stored else open_upright(path).convert("RGBA")
-    rgba = np.asarray(photo)
-    return rgba[..., [3, 0, 1, 2]], *TURNS[orientation]
-
-
 @pytest.mark.slow
 def test_kotlin_sees_what_the_record_sees(content: Content, kotlin: Path, tmp_path: Path) -> None:
     """All rules and filters on twenty odd pictures, their rotation and transparency included."""
@@ -253,10 +240,10 @@ def test_kotlin_sees_what_the_record_sees(content: Content, kotlin: Path, tmp_pa
     pictures = write_odd_pictures(tmp_path / "odd")
     lines = []
     for path in pictures:
-        argb, degrees, mirrored = _pixels(path)
+        rgba, degrees, mirrored = as_stored(path)
         place = tmp_path / f"{path.name}.argb"
-        place.write_bytes(argb.tobytes())
-        height, width = argb.shape[:2]
+        place.write_bytes(rgba[..., [3, 0, 1, 2]].tobytes())
+        height, width = rgba.shape[:2]
         lines += [
             f"{variant} {place} {width} {height} {degrees} {str(mirrored).lower()} {place}.{variant}"
             for variant in range(len(VARIANTS))

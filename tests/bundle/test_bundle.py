@@ -26,7 +26,8 @@ from tests.bundle.small import LABELS, small_artifact, small_bundle, small_wishe
 from tests.test_artifact import ENVIRONMENT
 from tests.verbs import verb
 
-OFFLINE = ("android", "c", "python")  # platforms whose bundles need nothing from elsewhere
+OFFLINE = ("android", "c", "flutter", "python", "react-native")  # platforms whose bundles need nothing from elsewhere
+SOURCES = {".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".dart", ".yaml", ".ts"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_a_bundle_says_what_is_in_it(bundle: Path) -> None:
 def test_no_template_leaves_a_line_without_its_end(tmp_path: Path) -> None:
     for platform in OFFLINE:
         for path, content in _contents(small_bundle(tmp_path / platform, platform).path).items():
-            if path.endswith((".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro")):
+            if Path(path).suffix in SOURCES:
                 text = content.decode()
                 assert text.endswith("\n"), path
                 assert "{{" not in text, path
@@ -157,7 +158,7 @@ LINES = (
     Line(
         "unknown platform",
         ("ARTIFACT", "--platform", "palm", "--out", "NEW"),
-        "unknown --platform 'palm'; allowed: android, c, python, web",
+        "unknown --platform 'palm'; allowed: android, c, flutter, python, react-native, web",
     ),
     Line("absent", ("absent.tflite", "--platform", "c", "--out", "NEW"), "absent.tflite does not exist"),
     Line("existing", ("ARTIFACT", "--platform", "c", "--out", "THERE"), "exists; name another folder, or replace"),
@@ -327,4 +328,4 @@ def test_a_bundle_that_is_made_to_do_harm_is_one_line(
 def test_the_table_of_platforms_and_the_templates_are_one() -> None:
     from edgenet.bundle.render import TEMPLATES
 
-    assert {row.templates for row in PLATFORMS.values()} == {path.name for path in TEMPLATES.iterdir()}
+    assert {row.templates for row in PLATFORMS.values()} == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}
