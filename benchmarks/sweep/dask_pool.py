@@ -20,7 +20,7 @@ from benchmarks.sweep.shards import ShippedJob
 from converters.model_file import read_model_file
 from edgenet.errors import GateFailed, InputError, MissingError
 
-CONNECT_S = 10.0
+CONNECT_S = 30.0
 ASK_S = 5.0  # between questions how many workers there are
 SCHEMES = ("tcp://", "tls://", "ws://", "wss://")
 

@@ -59,6 +59,16 @@ def finished(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, said
 
 
+def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stderr
+    before = []
+    for line in process.stderr:
+        before.append(line)
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"it ended before it said {beginning!r}: {before}")
+
+
 def contents(out: Path) -> dict[str, bytes]:
     """Return all files of a sweep but its database."""
     found = [path for path in out.rglob("*") if path.is_file() and not path.name.startswith("sweep.")]
@@ -103,11 +113,8 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(
 ) -> None:
     out = tmp_path / "cluster"
     process = start(photos, out, "--scheduler", cluster.address)
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith("images of lite0"):  # the evaluation has begun
-            cluster.kill_a_worker()
-            break
+    wait_for_line(process, "images of lite0")  # the evaluation has begun
+    cluster.kill_a_worker()
     rest = process.communicate()[1]
     assert process.returncode == 0, rest
     assert contents(out) == contents(uninterrupted)
@@ -123,8 +130,7 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_which_goes_on_here(
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in process.communicate()[1]
     assert process.returncode == 3
     process = start(photos, out, "--scheduler", cluster.address)
-    assert process.stderr
-    next(line for line in process.stderr if line.startswith("convert "))
+    wait_for_line(process, "convert ")
     for worker in cluster.workers:
         worker.kill()
     cluster.scheduler.kill()
