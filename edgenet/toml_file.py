@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,9 +32,8 @@ def parse_record(record: type[Parsed], content: bytes, name: str, kind: str) -> 
     try:
         return record.model_validate(parse_toml(content, name))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or f"the {kind}"
-        raise InputError(f"{name}: {place}: {first['msg']}", mend=f"see the shipped {kind}s") from error
+        fault = first_fault(error, f"the {kind}")
+        raise InputError(f"{name}: {fault}", mend=f"see the shipped {kind}s") from error
 
 
 def read_toml(path: Path) -> dict[str, object]:

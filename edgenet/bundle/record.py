@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, ValidationError
 
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.manifest import InputRecord, Record
 
 BUNDLE_NAME = "bundle.json"
@@ -125,9 +126,7 @@ def read_record(path: Path, kind: type[Parsed]) -> Parsed:
             f"cannot read {path}: {error.strerror}", allowed="a folder that edgenet bundle wrote"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path}: {place}: {first['msg']}", mend="bundle again") from error
+        raise InputError(f"{path}: {first_fault(error)}", mend="bundle again") from error
 
 
 def document(record: Record) -> bytes:
