@@ -327,4 +327,6 @@ def test_a_bundle_that_is_made_to_do_harm_is_one_line(
 def test_the_table_of_platforms_and_the_templates_are_one() -> None:
     from edgenet.bundle.render import TEMPLATES
 
-    assert {row.templates for row in PLATFORMS.values()} == {path.name for path in TEMPLATES.iterdir()}
+    rows = [row for platform in PLATFORMS.values() for row in (platform, *platform.apis.values())]
+    named = {folder for row in rows for folder in (row.templates, row.api_templates) if folder}
+    assert named == {path.name for path in TEMPLATES.iterdir()}
