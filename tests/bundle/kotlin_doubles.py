@@ -176,7 +176,11 @@ class ImageClassifier private constructor(private val options: ImageClassifierOp
         val kept = categories.filter { it.score() >= options.threshold }
         return ImageClassifierResult(ClassificationResult(listOf(Classifications(kept))))
     }
-    override fun close() = println("closed ${options.base.delegate}")
+    /** What failed fails again, as the real one does that has no listener for errors. */
+    override fun close() {
+        println("closed ${options.base.delegate}")
+        if (options.base.delegate == Delegate.GPU) throw MediaPipeException(13, "no GPU here")
+    }
     class ImageClassifierOptions private constructor(val base: BaseOptions, val threshold: Float) {
         class Builder {
             private var base = BaseOptions.builder().build()
