@@ -37,7 +37,11 @@ typealias typeof val var void volatile when while
 """
 JVM_WORDS = frozenset(_JVM_TEXT.split())
 _JVM_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
-_JVM_TAKEN = ("android", "androidx", "java", "javax", "kotlin", "com.google.ai.edge.litert")  # classes of others
+# Classes of others.
+_JVM_TAKEN = (
+    "android", "androidx", "java", "javax", "kotlin", "com.google.ai.edge.litert", "com.google.mediapipe",
+    "org.tensorflow",
+)  # fmt: skip
 LONGEST_PACKAGE = 100
 # What pub lets no package be called, and the packages that Flutter or the bundle itself bring along.
 _DART_TEXT = """

@@ -19,8 +19,15 @@ PLATFORMS: dict[str, Platform] = {
 }
 
 
-def parse_platform(name: str) -> Platform:
-    """Return a platform by its name; raise InputError for one that is not known."""
+def parse_platform(name: str, api: str = "") -> Platform:
+    """Return a platform by its name, over an API of it; raise InputError for what is not known."""
     if name not in PLATFORMS:
         raise InputError(f"unknown --platform {name!r}", allowed=", ".join(PLATFORMS))
-    return PLATFORMS[name]
+    platform = PLATFORMS[name]
+    if not api:
+        return platform
+    if not platform.apis:
+        raise InputError(f"--api says nothing to {name}", allowed="--platform android")
+    if api not in platform.apis:
+        raise InputError(f"unknown --api {api!r}", allowed=", ".join(platform.apis))
+    return platform.apis[api]

@@ -98,6 +98,7 @@ class BundleRecord(Record):
 
     schema_version: Literal[1] = 1
     platform: str
+    api: str = ""  # whose source this is, where a platform has several; android: litert, mediapipe or tflite
     name: str
     edgenet_version: str
     warnings: tuple[str, ...]  # why it should not be shipped; (): nothing is known against it

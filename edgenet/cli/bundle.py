@@ -38,6 +38,9 @@ Runtime = Annotated[
 Package = Annotated[
     str, typer.Option("--package", metavar="P", help="android: of the sources, com.example.NAME unless said.")
 ]
+Api = Annotated[
+    str, typer.Option("--api", metavar="A", help="android: litert (unless said), mediapipe or tflite runs the model.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Check = Annotated[Path | None, typer.Option("--check", metavar="DIR", help="Check a bundle instead of writing one.")]
 
@@ -62,6 +65,7 @@ def command(
     allow_failed: AllowFailed = False,
     runtime: Runtime = "",
     package: Package = "",
+    api: Api = "",
     force: Force = False,
     check: Check = None,
     as_json: Json = False,
@@ -75,7 +79,7 @@ def command(
     edgenet bundle --check page
     """
     if check is not None:
-        texts = (platform, name, labels, author, license, runtime, package)
+        texts = (platform, name, labels, author, license, runtime, package, api)
         if any((artifact, out, *texts, allow_random, allow_failed, force)):
             raise InputError("--check DIR stands alone", allowed="--json beside it", mend="drop the rest")
         _check(check, as_json)
@@ -89,7 +93,7 @@ def command(
     from edgenet.bundle.make import make_bundle
     from edgenet.cli.one_artifact import one_artifact
 
-    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package)
+    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package, api=api)
     made = make_bundle(one_artifact(artifact), platform, out, wishes, force)
     _show_made(made, as_json)
 
@@ -99,7 +103,8 @@ def _show_made(made: Bundle, as_json: bool) -> None:
     if as_json:
         emit_json({"path": str(made.path), "bundle": record.model_dump(mode="json")})
     else:
-        show(f"{made.path}: {record.name} for {record.platform}, {record.num_classes} classes")
+        over = f" over {record.api}" if record.api else ""
+        show(f"{made.path}: {record.name} for {record.platform}{over}, {record.num_classes} classes")
         show(f"model: {record.source.file}, input {record.input.type} {list(record.input.shape)}")
         show()
         show_table(FILES, [(row.file, f"{row.size_bytes / 1000:,.1f}") for row in record.files])

@@ -247,8 +247,10 @@ def test_an_interrupt_leaves_nothing(artifact: Artifact, tmp_path: Path) -> None
     wishes = small_wishes(tmp_path)
     words = ["bundle", str(artifact.path), "--platform", "python", "--out", str(tmp_path / "app"), "--labels"]
     command = [sys.executable, "-m", "edgenet", *words, wishes.labels, "--allow-random"]
+    before = set(tmp_path.iterdir())
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.7)
+    while process.poll() is None and set(tmp_path.iterdir()) == before:  # until it writes
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode in (130, 0), error
@@ -328,4 +330,6 @@ def test_a_bundle_that_is_made_to_do_harm_is_one_line(
 def test_the_table_of_platforms_and_the_templates_are_one() -> None:
     from edgenet.bundle.render import TEMPLATES
 
-    assert {row.templates for row in PLATFORMS.values()} == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}
+    rows = [row for platform in PLATFORMS.values() for row in (platform, *platform.apis.values())]
+    named = {folder for row in rows for folder in (row.templates, row.api_templates) if folder}
+    assert named == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}
