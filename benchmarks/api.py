@@ -1,9 +1,9 @@
-"""The Python face of measuring and of what needs devices: benchmark, compare, compile, evaluate, verify_runtimes."""
+"""The Python face of measuring and of what needs devices: benchmark, compare, compile, evaluate, sweep and more."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -21,6 +21,10 @@ from benchmarks.protocol import parse_protocol
 from benchmarks.read import read_results
 from benchmarks.result import BenchmarkRecord
 from benchmarks.runtimes import verify_runtimes as run_everywhere
+from benchmarks.sweep.grid import grid_of_values, read_grid
+from benchmarks.sweep.record import SweepRecord
+from benchmarks.sweep.run import Request as SweepRequest
+from benchmarks.sweep.run import run_sweep
 from converters.cross_runtime import Source
 from converters.cross_table import CrossTable
 from converters.edgetpu.options import CompilerOptions
@@ -130,6 +134,19 @@ def evaluate(
     folder = None if out is None else Path(out)
     request = Request(tuple(map(Path, files)), str(data), given, max_unreadable, folder)
     return evaluate_files(request, ("edgenet.evaluate",), report)
+
+
+def sweep(
+    grid: AnyPath | Mapping[str, object], *, out: AnyPath, scheduler: str = "", report: Report = silent
+) -> SweepRecord:
+    """Run what is missing of a sweep in the folder `out`, like `edgenet sweep`; `grid` is a sweep.toml or its values.
+
+    The work is done by new processes, so that a script has to call this below `if __name__ == "__main__":`. What fails
+    of a cell stands in the result. Raise InputError for a grid that cannot be accepted, MissingError while another
+    process uses the folder or for a Dask scheduler that is not there.
+    """
+    chosen = grid_of_values(grid) if isinstance(grid, Mapping) else read_grid(Path(grid))
+    return run_sweep(SweepRequest(chosen, Path(out), scheduler), report, _say)
 
 
 def verify_runtimes(

@@ -11,6 +11,7 @@ from benchmarks.from_runner import Origin, to_results
 from benchmarks.result import RESULT_SUFFIX, SCHEMA_VERSION, BenchmarkRecord
 from benchmarks.runner_document import parse_document
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 
 MEND = "name a file that edgenet benchmark or the on-device runner wrote"
 
@@ -35,9 +36,7 @@ def parse_results(content: bytes, name: str) -> list[BenchmarkRecord]:
             return _of_runner(content, name)
         return [BenchmarkRecord.model_validate_json(content)]
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{name} is not a benchmark result: {place}: {first['msg']}", mend=MEND) from error
+        raise InputError(f"{name} is not a benchmark result: {first_fault(error)}", mend=MEND) from error
 
 
 def read_results(path: Path) -> list[tuple[Path, BenchmarkRecord]]:

@@ -18,6 +18,7 @@ from benchmarks.result import (
     Setting,
 )
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.manifest import FileName, Record
 
 LONGEST_TEXT = 500
@@ -152,6 +153,4 @@ def parse_document(content: bytes, name: str) -> RunnerDocument:
 
 def refused(error: ValidationError, what: str) -> InputError:
     """Return the refusal of a document by the first thing that is wrong in it."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the document"
-    return InputError(f"{what}: {_plain(place)}: {_plain(first['msg'])}", mend="measure again")
+    return InputError(f"{what}: {_plain(first_fault(error))}", mend="measure again")

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.api import benchmark, compare, compile, evaluate, verify_runtimes
+    from benchmarks.api import benchmark, compare, compile, evaluate, sweep, verify_runtimes
     from converters.api import convert, diagnose, quantize, verify
     from converters.check.check import check
     from converters.repair.gate import Gate
@@ -45,6 +45,7 @@ _HOMES = {
     "quantize": "converters.api",
     "resume_training": "edgenet.training.api",
     "scaled": "edgenet.variants",
+    "sweep": "benchmarks.api",
     "train": "edgenet.training.api",
     "verify": "converters.api",
     "verify_runtimes": "benchmarks.api",
@@ -74,6 +75,7 @@ __all__ = [
     "quantize",
     "resume_training",
     "scaled",
+    "sweep",
     "train",
     "verify",
     "verify_runtimes",

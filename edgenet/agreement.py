@@ -6,7 +6,9 @@ Everything is counted as the images come, a batch at a time: memory does not gro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,6 +188,31 @@ class Comparison:
         self._max_abs_error = max(self._max_abs_error, later._max_abs_error)
         self._pairs += later._pairs
         self._top5 = [mine + theirs for mine, theirs in zip(self._top5, later._top5, strict=True)]
+
+    def document(self) -> dict[str, Any]:
+        """Return the counts for JSON, which keeps every bit of them."""
+        return {
+            "images": self._images,
+            "same": self._same,
+            "labelled": self._labelled,
+            "signal": self._signal,
+            "noise": self._noise,
+            "max_abs_error": self._max_abs_error,
+            "pairs": self._pairs.tolist(),
+            "top5": list(self._top5),
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Comparison:
+        """Return the comparison that `document` was made of; raise KeyError, TypeError or ValueError for another."""
+        found = cls()
+        found._images, found._same, found._labelled = (int(document[key]) for key in ("images", "same", "labelled"))
+        found._signal, found._noise, found._max_abs_error = (
+            float(document[key]) for key in ("signal", "noise", "max_abs_error")
+        )
+        found._pairs = np.array(document["pairs"], dtype=np.int64).reshape(2, 2)
+        found._top5 = [int(count) for count in document["top5"]]
+        return found
 
     def result(self) -> Agreement:
         """Return the statistics of all batches; raise InputError if there was no image or only some have a label."""

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edgenet.compression import NOTHING, Compression, parse_compression
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.precision import IoType, Precision
 from edgenet.preprocessing import SMALLEST_CROP, CropRule, Interpolation, Preprocessing
 
@@ -312,6 +313,4 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
             raise InputError(f"{name} has schema_version {version}", allowed=str(SCHEMA_VERSION), mend="convert again")
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{name} is not a manifest: {place}: {first['msg']}", mend="convert again") from error
+        raise InputError(f"{name} is not a manifest: {first_fault(error)}", mend="convert again") from error

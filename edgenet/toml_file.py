@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,9 +32,8 @@ def parse_record(record: type[Parsed], content: bytes, name: str, kind: str) -> 
     try:
         return record.model_validate(parse_toml(content, name))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or f"the {kind}"
-        raise InputError(f"{name}: {place}: {first['msg']}", mend=f"see the shipped {kind}s") from error
+        fault = first_fault(error, f"the {kind}")
+        raise InputError(f"{name}: {fault}", mend=f"see the shipped {kind}s") from error
 
 
 def read_toml(path: Path) -> dict[str, object]:
@@ -55,3 +56,15 @@ def parse_toml(content: bytes, name: str) -> dict[str, object]:
         raise InputError(f"{name} is no TOML: {error}", mend="mend that line") from error
     except RecursionError:
         raise InputError(f"{name} is nested too deep", allowed="tables of plain values") from None
+
+
+def line_of(text: str, word: str) -> str:
+    """Return "line N: " of the first line of a TOML text that a key begins or a quoted value stands in, "" for none."""
+    key = re.compile(rf"""\s*["']?{re.escape(word)}["']?\s*=|\s*\[+[^\]]*\b{re.escape(word)}["']?\s*\]""")
+    value = re.compile(rf"""=.*["']{re.escape(word)}["']|^\s*["']{re.escape(word)}["']""")
+    lines = text.splitlines()
+    for pattern in (key.match, value.search):
+        for number, line in enumerate(lines, 1):
+            if pattern(line):
+                return f"line {number}: "
+    return ""

@@ -26,7 +26,7 @@ PHOTOS = ROOT.parent / "shared" / "data" / "imagenet-sample"
 TIMEOUT_S = 300
 MEASURES = (
     "train", "scale", "convert", "quantize", "verify", "evaluate", "try", "bundle", "diagnose", "benchmark", "compare",
-    "report",
+    "sweep", "report",
 )  # fmt: skip
 NUMBER, LAYER = re.compile(r"\b\d+(\.\d+)?(e-\d+)?\b|\bequal\b"), re.compile(r"\S+ \(#\)")
 QUANTILE = re.compile(r"\bmedians\b|\b10th percentiles\b")  # which of the two shows a difference is up to the noise

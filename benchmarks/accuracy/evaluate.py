@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.accuracy.figures import file_record
+from benchmarks.accuracy.figures import file_record, passed_over
 from benchmarks.accuracy.lineup import Field, Lineup, find_field, line_up
 from benchmarks.accuracy.page import PAGE_NAME, render_page
 from benchmarks.accuracy.record import (
@@ -17,7 +17,6 @@ from benchmarks.accuracy.record import (
     DataRecord,
     EvaluationRecord,
     MachineRecord,
-    PassedOverRecord,
 )
 from benchmarks.accuracy.run import PART_IMAGES, Pass, evaluate_all
 from benchmarks.accuracy.workers import process_pool
@@ -26,8 +25,6 @@ from devices.on_device.board import board_facts, usable_cores
 from edgenet.atomic import make_folder, write_files
 from edgenet.errors import InputError
 from edgenet.labelled.stream import LabelledImages, open_labelled
-from edgenet.labelled.unreadable import SkippedCount
-from edgenet.manifest import SkippedRecord
 from edgenet.progress import Report
 
 Say = Callable[[str], None]
@@ -89,7 +86,7 @@ def _record(
         data=_data_record(request, field, data, found, len({label for label, _ in found.tallies[0].answers})),
         files=files,
         intervals=INTERVALS,
-        machine=_machine(workers),
+        machine=machine_record(workers),
         tool_versions=tool_versions(),
         command=tuple(word.encode(errors="replace").decode() for word in command),  # names of files may be no UTF-8
         started_at=started_at,
@@ -107,18 +104,14 @@ def _data_record(
         labels_by=data.rule,
         images=found.images,
         sha256=found.data_sha256,
-        unreadable=_passed_over(found.unreadable),
-        passed_over=_passed_over(data.passed_over),
+        unreadable=passed_over(found.unreadable),
+        passed_over=passed_over(data.passed_over),
         classes=field.classes.count,
         classes_with_images=classes_with_images,
     )
 
 
-def _passed_over(rows: SkippedCount) -> PassedOverRecord:
-    first = tuple(SkippedRecord(name=row.name, reason=row.reason) for row in rows)
-    return PassedOverRecord(count=rows.count, first=first)
-
-
-def _machine(workers: int) -> MachineRecord:
+def machine_record(workers: int) -> MachineRecord:
+    """Return what this machine is, and how many of its cores work."""
     facts = {**board_facts(Path("/")), "cores": workers}
     return MachineRecord.model_validate({key: facts[key] for key in MachineRecord.model_fields})

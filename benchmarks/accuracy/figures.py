@@ -14,13 +14,15 @@ from benchmarks.accuracy.record import (
     CalibrationErrorRecord,
     ClassRecord,
     FileRecord,
+    PassedOverRecord,
     ShareRecord,
 )
 from benchmarks.accuracy.tally import BINS, Tally
 from benchmarks.result import ModelRecord
 from edgenet.agreement import proportion
 from edgenet.artifact import Artifact
-from edgenet.manifest import InputRecord
+from edgenet.labelled.unreadable import SkippedCount
+from edgenet.manifest import InputRecord, SkippedRecord
 
 BACKGROUND = -1  # the class of an answer that no image of the data has
 
@@ -93,6 +95,12 @@ def calibration_error(tally: Tally) -> CalibrationErrorRecord:
         for number, (images, right, confidence) in enumerate(rows)
     )
     return CalibrationErrorRecord(expected=expected, binning=BINNING, bins=bins)
+
+
+def passed_over(rows: SkippedCount) -> PassedOverRecord:
+    """Return the images that were not used: how many, and the first of them."""
+    first = tuple(SkippedRecord(name=row.name, reason=row.reason) for row in rows)
+    return PassedOverRecord(count=rows.count, first=first)
 
 
 def class_records(answers: Mapping[tuple[int, int], int], names: Mapping[int, str]) -> tuple[ClassRecord, ...]:

@@ -73,12 +73,13 @@ class _Loaded(threading.local):
 _loaded = _Loaded()
 
 
-def evaluate_part(job: Job, examples: Sequence[Example]) -> Part:
+def evaluate_part(job: Job, examples: Sequence[Example], contents: Sequence[bytes] = ()) -> Part:
     """Run some images through every file of a job, loaded once a worker; one image is in memory at a time.
 
-    Raise InputError for a file that is not the job's any more, GateFailed for answers that are no numbers.
+    `contents` are the files' bytes where their paths are another machine's. Raise InputError for a file that is not the
+    job's any more, GateFailed for answers that are no numbers.
     """
-    models = _models(job)
+    models = _models(job, contents)
     images: list[SeenImage] = []
     unreadable: list[Skipped] = []
     rows: list[list[NDArray[np.float32]]] = []
@@ -110,16 +111,16 @@ def _tallies(job: Job, rows: list[list[NDArray[np.float32]]], images: list[SeenI
     )
 
 
-def _models(job: Job) -> Sequence[LoadedModel]:
+def _models(job: Job, contents: Sequence[bytes]) -> Sequence[LoadedModel]:
     if _loaded.job != job:
         _loaded.job, _loaded.models = None, ()  # the files of another job need not stay beside these
-        _loaded.models = [_model(row) for row in job.subjects]
+        found = contents or [read_model_file(Path(row.path), "a .tflite or .onnx") for row in job.subjects]
+        _loaded.models = [_model(row, content) for row, content in zip(job.subjects, found, strict=True)]
         _loaded.job = job
     return _loaded.models
 
 
-def _model(subject: Subject) -> LoadedModel:
-    content = read_model_file(Path(subject.path), "a .tflite or .onnx")
+def _model(subject: Subject, content: bytes) -> LoadedModel:
     if hashlib.sha256(content).hexdigest() != subject.sha256:
         raise InputError(f"{subject.path} has changed since the evaluation began", mend="begin again")
     return load_runner(content)

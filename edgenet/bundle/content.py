@@ -35,6 +35,7 @@ class Wishes:
     allow_failed: bool = False
     runtime: str = ""  # web: the npm package of the runtime, as a file
     package: str = ""  # android: the package of the Kotlin sources
+    api: str = ""  # android: the API that runs the model
     core_ml: str = ""  # ios: a Python that has coremltools
 
 

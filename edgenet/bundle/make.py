@@ -41,7 +41,7 @@ def make_bundle(
     Raise InputError for what cannot be bundled, a name that the platform's language does not take, or a folder that
     exists; MissingError for a tool or runtime that is not here.
     """
-    platform = parse_platform(platform_name)
+    platform = parse_platform(platform_name, wishes.api)
     if wishes.package and not platform.takes_package:
         raise InputError(f"--package says nothing to {platform_name}", allowed="--platform android")
     if wishes.core_ml and not platform.takes_core_ml:
@@ -50,8 +50,9 @@ def make_bundle(
     given = wishes.name or platform.default_name(artifact.manifest.variant)
     content = content_of(artifact, platform.check_name(given), wishes, report)
     if content.input.type not in platform.inputs:
+        what = platform.api or platform_name
         raise InputError(
-            f"{artifact.manifest.file} has {content.input.type} ends, which {platform_name} cannot feed",
+            f"{artifact.manifest.file} has {content.input.type} ends, which {what} cannot feed",
             allowed=", ".join(platform.inputs),
             mend="convert with --io uint8",
         )
@@ -70,7 +71,10 @@ def _files(platform: Platform, content: Content) -> dict[str, bytes]:
         f"{golden}{GOLDEN_NAME}": document(content.golden.document),
         **{f"{golden}{name}": picture for name, picture in content.golden.pictures.items()},
     }
-    files |= render_folder(platform.templates, {**variables_of(content), **platform.variables(content)})
+    variables = {**variables_of(content), **platform.variables(content)}
+    files |= render_folder(platform.templates, variables)
+    if platform.api_templates:
+        files |= render_folder(platform.api_templates, variables)
     files |= platform.more(content, files)
     return dict(sorted(files.items()))
 
@@ -110,6 +114,7 @@ def _record(name: str, platform: Platform, content: Content, files: Mapping[str,
     manifest = content.manifest
     return BundleRecord(
         platform=name,
+        api=platform.api,
         name=content.name,
         edgenet_version=__version__,
         warnings=content.warnings,

@@ -37,7 +37,11 @@ typealias typeof val var void volatile when while
 """
 JVM_WORDS = frozenset(_JVM_TEXT.split())
 _JVM_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
-_JVM_TAKEN = ("android", "androidx", "java", "javax", "kotlin", "com.google.ai.edge.litert")  # classes of others
+# Classes of others.
+_JVM_TAKEN = (
+    "android", "androidx", "java", "javax", "kotlin", "com.google.ai.edge.litert", "com.google.mediapipe",
+    "org.tensorflow",
+)  # fmt: skip
 LONGEST_PACKAGE = 100
 # Swift's words, those that stand before a member, and modules and types that the sources of a package use: a module of
 # such a name would hide them. A file system that knows no capitals takes them in any writing.
@@ -52,6 +56,26 @@ videotoolbox xctest
 """
 SWIFT_WORDS = frozenset(_SWIFT_TEXT.split())
 _SWIFT = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+# What pub lets no package be called, and the packages that Flutter or the bundle itself bring along.
+_DART_TEXT = """
+assert async await break case catch class const continue default do else enum extends false final finally for if in is
+new null rethrow return super switch sync this throw true try var void while with yield
+characters collection ffi flutter flutter_driver flutter_lints flutter_litert flutter_localizations flutter_test
+flutter_web_plugins image integration_test lints material_color_utilities meta path plugin quiver sky_engine test
+test_api vector_math web
+"""
+_DART_WORDS = frozenset(_DART_TEXT.split())
+_NPM = re.compile(r"(@[a-z][a-z0-9._-]*/)?[a-z][a-z0-9._-]*", re.ASCII)
+# What npm lets no package be called: two names of its own, and Node.js' modules. Then what the bundle itself needs.
+_NPM_TEXT = """
+favicon.ico node_modules
+assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain events fs
+http http2 https inspector module net os path perf_hooks process punycode querystring readline repl stream
+string_decoder sys timers tls trace_events tty url util v8 vm wasi worker_threads zlib
+react react-native react-native-fast-tflite react-native-nitro-modules typescript
+@react-native/metro-config @shopify/react-native-skia @types/node @types/react
+"""
+_NPM_WORDS = frozenset(_NPM_TEXT.split())
 
 
 def python_name(name: str) -> str:
@@ -93,6 +117,22 @@ def jvm_package(name: str) -> str:
         raise InputError(
             f"--package cannot be {name!r}: {taken} belongs to others", mend="--package com.example.flowers"
         )
+    return name
+
+
+def dart_name(name: str) -> str:
+    """Return a name for a Dart package and its library; raise InputError for one that cannot be."""
+    return _snake(name, _DART_WORDS, "Dart or Flutter")
+
+
+def npm_name(name: str) -> str:
+    """Return a name for an npm package, which may have a scope; raise InputError for one that cannot be."""
+    if len(name) > LONGEST_NAME or not _NPM.fullmatch(name):
+        allowed = f"a-z, 0-9, -, _ and ., beginning with a letter, @scope/ before it, at most {LONGEST_NAME} characters"
+        raise InputError(f"--name cannot be {name[:80]!r}", allowed=allowed)
+    if name in _NPM_WORDS:
+        mend = f"try {name}-classifier"
+        raise InputError(f"--name cannot be {name!r}: npm or Node.js has a meaning for it", mend=mend)
     return name
 
 

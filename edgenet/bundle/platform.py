@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgenet.precision import IO_TYPES, IoType
@@ -40,7 +40,10 @@ class Platform:
     default_name: Callable[[str], str]
     next_step: str  # what a user would do with the folder {out}
     takes_package: bool = False  # whether --package has a meaning
-    takes_core_ml: bool = False  # whether --core-ml has one
+    api: str = ""  # which of its `apis` this row is
+    apis: Mapping[str, Platform] = field(default_factory=dict)  # a row for each value of --api
+    api_templates: str = ""  # a second folder: what differs from one of them to the next
+    takes_core_ml: bool = False  # whether --core-ml has a meaning
     inputs: tuple[IoType, ...] = IO_TYPES
     variables: Callable[[Content], Mapping[str, object]] = no_variables  # of its templates, beside those of all
     more: Callable[[Content, Files], Files] = nothing_more

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, ValidationError
 
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.manifest import InputRecord, Record
 
 BUNDLE_NAME = "bundle.json"
@@ -97,6 +98,7 @@ class BundleRecord(Record):
 
     schema_version: Literal[1] = 1
     platform: str
+    api: str = ""  # whose source this is, where a platform has several; android: litert, mediapipe or tflite
     name: str
     edgenet_version: str
     warnings: tuple[str, ...]  # why it should not be shipped; (): nothing is known against it
@@ -125,9 +127,7 @@ def read_record(path: Path, kind: type[Parsed]) -> Parsed:
             f"cannot read {path}: {error.strerror}", allowed="a folder that edgenet bundle wrote"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path}: {place}: {first['msg']}", mend="bundle again") from error
+        raise InputError(f"{path}: {first_fault(error)}", mend="bundle again") from error
 
 
 def document(record: Record) -> bytes:

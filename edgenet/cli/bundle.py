@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 ArtifactPath = Annotated[
     Path | None, typer.Argument(metavar="ARTIFACT", show_default=False, help="A .tflite file with its manifest.")
 ]
-PlatformFlag = Annotated[str, typer.Option("--platform", metavar="P", help="android, c, ios, python or web.")]
+PlatformFlag = Annotated[
+    str, typer.Option("--platform", metavar="P", help="android, c, flutter, ios, python, react-native or web.")
+]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder.")]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Of the package, the functions or the page.")]
 Author = Annotated[str, typer.Option("--author", metavar="A", help="Whose work the model is, for its metadata.")]
@@ -35,6 +37,9 @@ Runtime = Annotated[
 ]
 Package = Annotated[
     str, typer.Option("--package", metavar="P", help="android: of the sources, com.example.NAME unless said.")
+]
+Api = Annotated[
+    str, typer.Option("--api", metavar="A", help="android: litert (unless said), mediapipe or tflite runs the model.")
 ]
 CoreML = Annotated[
     str, typer.Option("--core-ml", metavar="PYTHON", help="ios: also a Core ML model, by a Python with coremltools.")
@@ -63,6 +68,7 @@ def command(
     allow_failed: AllowFailed = False,
     runtime: Runtime = "",
     package: Package = "",
+    api: Api = "",
     core_ml: CoreML = "",
     force: Force = False,
     check: Check = None,
@@ -78,7 +84,7 @@ def command(
     edgenet bundle --check page
     """
     if check is not None:
-        texts = (platform, name, labels, author, license, runtime, package, core_ml)
+        texts = (platform, name, labels, author, license, runtime, package, api, core_ml)
         if any((artifact, out, *texts, allow_random, allow_failed, force)):
             raise InputError("--check DIR stands alone", allowed="--json beside it", mend="drop the rest")
         _check(check, as_json)
@@ -93,7 +99,7 @@ def command(
     from edgenet.cli.one_artifact import one_artifact
     from edgenet.cli.progress import StepProgress
 
-    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package, core_ml)
+    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package, api, core_ml)
     with StepProgress() as report:
         made = make_bundle(one_artifact(artifact), platform, out, wishes, force, report)
     _show_made(made, as_json)
@@ -104,7 +110,8 @@ def _show_made(made: Bundle, as_json: bool) -> None:
     if as_json:
         emit_json({"path": str(made.path), "bundle": record.model_dump(mode="json")})
     else:
-        show(f"{made.path}: {record.name} for {record.platform}, {record.num_classes} classes")
+        over = f" over {record.api}" if record.api else ""
+        show(f"{made.path}: {record.name} for {record.platform}{over}, {record.num_classes} classes")
         show(f"model: {record.source.file}, input {record.input.type} {list(record.input.shape)}")
         show()
         show_table(FILES, [(row.file, f"{row.size_bytes / 1000:,.1f}") for row in record.files])

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from edgenet.atomic import write_files
 from edgenet.coefficients import Coefficients
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.manifest import Record
 from edgenet.variants import ScaledBase
 
@@ -90,8 +91,6 @@ def read_search(out: Path) -> SearchRecord:
             f"there is no search in {out} to resume: {path.name}: {error.strerror}", mend="begin one without --resume"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise InputError(
-            f"{path} is no record of a search: {place}: {first['msg']}", mend="search again with another --out"
+            f"{path} is no record of a search: {first_fault(error)}", mend="search again with another --out"
         ) from error

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.manifest import Record
 from edgenet.weights.record import LearnedRanges
 
@@ -51,8 +52,6 @@ def read_ranges(path: Path, sha256: str) -> LearnedRanges:
     try:
         document = _Document.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path} holds no ranges: {place}: {first['msg']}", mend="train again") from error
+        raise InputError(f"{path} holds no ranges: {first_fault(error)}", mend="train again") from error
     ranges = {name: (row.low, row.high) for name, row in document.ranges.items()}
     return LearnedRanges(ranges, frozenset(document.one_scale), sha256)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from edgenet.errors import InputError
+from edgenet.first_fault import first_fault
 from edgenet.manifest import FileName, InputRecord, Record
 from edgenet.variants import Variant, parse_variant
 from edgenet.weights.cache import file_digest
@@ -71,9 +72,7 @@ def read_run(folder: Path) -> RunRecord:
     except OSError as error:
         raise InputError(f"cannot read {folder / RUN_NAME}: {error.strerror}", mend="check its permissions") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{folder / RUN_NAME} is no run: {place}: {first['msg']}", mend="train again") from error
+        raise InputError(f"{folder / RUN_NAME} is no run: {first_fault(error)}", mend="train again") from error
 
 
 def run_weights(folder: Path, variant: Variant | None = None) -> Weights:

@@ -7,9 +7,15 @@ import numpy as np
 from PIL import Image
 
 from converters.procedural import procedural_image
+from edgenet.photos import open_upright
 
 PORTRAIT, UPSIDE_DOWN, MIRRORED = 6, 3, 2  # EXIF orientations
 ORIENTATION_TAG = 0x0112
+# EXIF orientation: degrees to turn clockwise, then whether left and right change places.
+TURNS = {
+    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True),
+    5: (90, True), 6: (90, False), 7: (270, True), 8: (270, False),
+}  # fmt: skip
 
 
 def _drawn(width: int, height: int, seed: int = 3) -> Image.Image:
@@ -74,3 +80,12 @@ def write_odd_pictures(folder: Path) -> list[Path]:
     for name, save in ODD.items():
         save(folder / name)
     return [folder / name for name in ODD]
+
+
+def as_stored(path: Path) -> tuple[np.ndarray, int, bool]:
+    """Return a picture as an app has it before it is turned: RGBA [height, width, 4], degrees, mirrored."""
+    with Image.open(path) as image:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        stored = orientation != 1 or image.has_transparency_data
+        photo = image.convert("RGBA") if stored else open_upright(path).convert("RGBA")
+    return np.asarray(photo), *TURNS[orientation]

@@ -1,95 +1,36 @@
-"""Android bundles: what is in them, what is refused, and their Kotlin compiled and run where no Android is needed."""
+"""Android bundles: what is in them, what is refused, and what MediaPipe answers to one."""
 
 import json
+import os
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgenet.artifact import Artifact
-from edgenet.bundle.content import Content
+from edgenet.bundle.android_module import APIS
 from edgenet.bundle.make import make_bundle
 from edgenet.bundle.names import android_name, jvm_package
-from edgenet.bundle.record import BundleRecord, read_record
+from edgenet.bundle.record import BundleRecord, GoldenDocument, read_record
 from edgenet.errors import InputError
 from edgenet.photos import open_upright
 from edgenet.precision import IoType
-from edgenet.preprocessing import CropRule, Interpolation, crop_photo
-from tests.bundle.kotlin import compile_kotlin, find_kotlin, run_kotlin
-from tests.bundle.kotlin_doubles import DOUBLES
-from tests.bundle.odd_pictures import write_odd_pictures
-from tests.bundle.small import (
-    FILTERS,
-    RULES,
-    artifact_with_ends,
-    rendered,
-    small_artifact,
-    small_bundle,
-    small_content,
-    small_wishes,
-)
+from tests.bundle.small import artifact_with_ends, small_artifact, small_bundle, small_wishes
 from tests.verbs import verb
 
+MEDIAPIPE_VARIABLE = "EDGENET_MEDIAPIPE_PYTHON"
+READER = Path(__file__).resolve().parents[1] / "readers" / "mediapipe_answers.py"
 FOLDER = "com/example/lite0_classifier"
-VARIANTS: tuple[tuple[CropRule, Interpolation], ...] = tuple((rule, name) for rule in RULES for name in FILTERS)
-# EXIF orientation: degrees to turn clockwise, then whether left and right change places.
-TURNS = {1: (0, False), 2: (0, True), 3: (180, False), 6: (90, False)}
-
-# For each line of the first argument (variant, pixels, width, height, degrees, mirrored, target) what is seen of it.
-CROP = """package harness
-import java.io.File
-import java.nio.ByteBuffer
-typealias See = (IntArray, Int, Int, Int, Boolean) -> ByteArray
-val VARIANTS: List<See> = listOf(%s)
-fun main(words: Array<String>) {
-    for (line in File(words[0]).readLines()) {
-        val (variant, pixels, width, height, rest) = line.split(" ", limit = 5)
-        val (degrees, mirrored, target) = rest.split(" ")
-        val bytes = ByteBuffer.wrap(File(pixels).readBytes()).asIntBuffer()
-        val argb = IntArray(bytes.remaining()).also { bytes.get(it) }
-        val see = VARIANTS[variant.toInt()]
-        File(target).writeBytes(see(argb, width.toInt(), height.toInt(), degrees.toInt(), mirrored.toBoolean()))
-    }
-}
-"""
-MODULE = """package harness_module
-import android.content.res.AssetManager
-import android.graphics.Bitmap
-import com.example.%s.*
-import com.google.ai.edge.litert.Accelerator
-import java.io.File
-fun main() {
-    PreprocessingTest().goldenPhotosAreSeenAsTheyMustBe()
-    val assets = AssetManager(File("src/main/assets"))
-    val classifier = Classifier.create(assets, Accelerator.NPU, Accelerator.GPU, Accelerator.CPU)
-    println("${classifier.accelerator} ${classifier.refusals}")
-    val grey = Bitmap(9, 7, IntArray(63) { 0xFF64C832.toInt() }, Bitmap.Config.HARDWARE)
-    println(classifier.classify(grey, 3).joinToString(" | ") { "${it.index}:${it.label}:${it.logit}" })
-    try { Classifier.create(assets, Accelerator.GPU) } catch (error: IllegalStateException) { println(error.message) }
-    classifier.close()
-}
-"""
+TEXTS = (".kt", ".kts", ".pro", ".xml", ".md")
 
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """Return a small network's w8a8 file."""
     return small_artifact(tmp_path_factory.mktemp("artifact"))
-
-
-@pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
-    """Return what a bundle is made from."""
-    return small_content(tmp_path_factory.mktemp("content"))
-
-
-@pytest.fixture(scope="module")
-def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the Kotlin compiler."""
-    return find_kotlin(tmp_path_factory.mktemp("kotlin"))
 
 
 # What is in it
@@ -159,9 +100,62 @@ def test_labels_and_texts_of_others_stay_out_of_the_sources(artifact: Artifact, 
 )
 def test_every_type_of_ends_is_fed_as_it_wants(io: IoType, written: str, read: str, tmp_path: Path) -> None:
     made = make_bundle(artifact_with_ends(tmp_path, io), "android", tmp_path / "app", small_wishes(tmp_path))
-    source = (made.path / "src/main/kotlin" / FOLDER / "Classifier.kt").read_text(encoding="utf-8")
+    source = (made.path / "src/main/kotlin" / FOLDER / "Network.kt").read_text(encoding="utf-8")
     assert written in source
     assert read in source
+
+
+@dataclass(frozen=True)
+class Over:
+    api: str
+    library: str
+    keep: str
+    readme: str
+
+
+OVERS = (
+    Over("litert", 'api("com.google.ai.edge.litert:litert:', "com.google.ai.edge.litert.**", "An NPU needs"),
+    Over(
+        "mediapipe", 'implementation("com.google.mediapipe:tasks-vision:', "com.google.mediapipe.**", "reports its use"
+    ),
+    Over("tflite", 'implementation("org.tensorflow:tensorflow-lite-gpu-api:', "org.tensorflow.lite.**", "1.4.2"),
+)
+
+
+@pytest.mark.parametrize("over", OVERS, ids=lambda over: over.api)
+def test_a_module_names_what_runs_its_model_and_nothing_of_the_others(
+    over: Over, artifact: Artifact, tmp_path: Path
+) -> None:
+    made = make_bundle(artifact, "android", tmp_path / "app", small_wishes(tmp_path, api=over.api))
+    assert read_record(made.path / "bundle.json", BundleRecord).api == over.api
+    texts = {path.name: path.read_text(encoding="utf-8") for path in made.path.rglob("*") if path.suffix in TEXTS}
+    assert over.library in texts["build.gradle.kts"]
+    assert f"-keep class {over.keep}" in texts["consumer-rules.pro"]
+    assert over.readme in texts["README.md"]
+    for other in {row.keep.removesuffix(".**") for row in OVERS} - {over.keep.removesuffix(".**")}:
+        assert [name for name, text in texts.items() if name != "README.md" and other in text] == []
+
+
+def test_litert_runs_a_model_unless_another_is_named(artifact: Artifact, tmp_path: Path) -> None:
+    unsaid = make_bundle(artifact, "android", tmp_path / "unsaid", small_wishes(tmp_path))
+    said = make_bundle(artifact, "android", tmp_path / "said", small_wishes(tmp_path, api="litert"))
+    assert unsaid.record == said.record
+
+
+def test_what_no_api_changes_is_the_same(artifact: Artifact, tmp_path: Path) -> None:
+    hashes = []
+    for api in APIS:
+        made = make_bundle(artifact, "android", tmp_path / api, small_wishes(tmp_path, api=api))
+        hashes.append({row.file: row.sha256 for row in made.record.files})
+    changed = {name for name in hashes[0] if len({row[name] for row in hashes}) > 1}
+    assert changed == {
+        "README.md",
+        "build.gradle.kts",
+        "consumer-rules.pro",
+        f"src/main/kotlin/{FOLDER}/Classifier.kt",  # by one import
+        f"src/main/kotlin/{FOLDER}/Network.kt",
+        f"src/androidTest/kotlin/{FOLDER}/ClassifierTest.kt",  # by one import
+    }
 
 
 # Refused
@@ -175,6 +169,7 @@ PACKAGES = (
     (".com.x", "allowed"), ("com.x.", "allowed"), ("com._x", "allowed"), ("a." * 60 + "b", "allowed"),
     ("java.flowers", "java belongs to others"), ("kotlin.flowers", "belongs to others"),
     ("com.google.ai.edge.litert", "belongs to others"), ("com.google.ai.edge.litert.x", "belongs to others"),
+    ("com.google.mediapipe.x", "belongs to others"), ("org.tensorflow.lite", "org.tensorflow belongs to others"),
 )  # fmt: skip
 
 
@@ -196,109 +191,63 @@ def test_names_are_what_a_package_can_end_with(name: str) -> None:
 @dataclass(frozen=True)
 class Line:
     platform: str
-    package: str
+    flag: str
+    value: str
     message: str
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        Line("python", "com.example.x", "--package says nothing to python; allowed: --platform android"),
-        Line("android", "com.example.when", "when is a word of Java or Kotlin; try whens"),
-        Line("android", "../../x", "allowed: two parts or more"),
+        Line("python", "--package", "com.example.x", "--package says nothing to python; allowed: --platform android"),
+        Line("android", "--package", "com.example.when", "when is a word of Java or Kotlin; try whens"),
+        Line("android", "--package", "../../x", "allowed: two parts or more"),
+        Line("python", "--api", "litert", "--api says nothing to python; allowed: --platform android"),
+        Line("android", "--api", "snpe", "unknown --api 'snpe'; allowed: litert, mediapipe, tflite"),
+        Line("android", "--api", "../android_tflite", "unknown --api"),
     ],
 )
-def test_a_package_that_cannot_be_is_one_line_and_leaves_nothing(
+def test_a_package_or_an_api_that_cannot_be_is_one_line_and_leaves_nothing(
     line: Line, artifact: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wishes = small_wishes(tmp_path)
-    words = ("--platform", line.platform, "--package", line.package, "--labels", wishes.labels, "--allow-random")
+    words = ("--platform", line.platform, line.flag, line.value, "--labels", wishes.labels, "--allow-random")
     done = verb("bundle", capsys)(artifact.path, "--out", tmp_path / "app", *words)
     assert (done.code, done.out) == (2, "")
     assert line.message in done.err
     assert not (tmp_path / "app").exists()
 
 
-# Compiled and run
+def test_mediapipe_is_given_no_int8_ends(tmp_path: Path) -> None:
+    artifact = artifact_with_ends(tmp_path, "int8")
+    with pytest.raises(InputError, match="int8 ends, which mediapipe cannot feed; allowed: uint8, float32; "):
+        make_bundle(artifact, "android", tmp_path / "app", small_wishes(tmp_path, api="mediapipe"))
+    assert not (tmp_path / "app").exists()
 
 
-def _write(folder: Path, files: dict[str, str]) -> list[Path]:
-    folder.mkdir(parents=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in files]
-
-
-def _pixels(path: Path) -> tuple[np.ndarray, int, bool]:
-    """Return a picture as an app has it before it is turned: ARGB [height, width, 4], degrees, mirrored."""
-    with Image.open(path) as image:
-        orientation = image.getexif().get(0x0112, 1)
-        as_stored = orientation != 1 or image.has_transparency_data
-        photo = image.convert("RGBA") if as_stored else open_upright(path).convert("RGBA")
-    rgba = np.asarray(photo)
-    return rgba[..., [3, 0, 1, 2]], *TURNS[orientation]
+# Answered by MediaPipe
 
 
 @pytest.mark.slow
-def test_kotlin_sees_what_the_record_sees(content: Content, kotlin: Path, tmp_path: Path) -> None:
-    """All rules and filters on twenty odd pictures, their rotation and transparency included."""
-    sources = []
-    for number, (rule, interpolation) in enumerate(VARIANTS):
-        named = replace(content, wishes=replace(content.wishes, package=f"com.v{number}"))
-        files = rendered(named, "android", rule, interpolation)
-        text = files[f"src/main/kotlin/com/v{number}/Preprocessing.kt"].decode()
-        sources += _write(tmp_path / f"v{number}", {"Preprocessing.kt": text})
-    main = CROP % ", ".join(f"com.v{number}.Preprocessing::see" for number in range(len(VARIANTS)))
-    compile_kotlin(kotlin, [*sources, *_write(tmp_path / "main", {"Crop.kt": main})], tmp_path / "classes")
-    pictures = write_odd_pictures(tmp_path / "odd")
-    lines = []
-    for path in pictures:
-        argb, degrees, mirrored = _pixels(path)
-        place = tmp_path / f"{path.name}.argb"
-        place.write_bytes(argb.tobytes())
-        height, width = argb.shape[:2]
-        lines += [
-            f"{variant} {place} {width} {height} {degrees} {str(mirrored).lower()} {place}.{variant}"
-            for variant in range(len(VARIANTS))
-        ]
-    (tmp_path / "lines").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    done = run_kotlin(kotlin, tmp_path / "classes", "harness.CropKt", tmp_path, str(tmp_path / "lines"))
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_mediapipes_own_scores_are_the_golden_logits(io: IoType, tmp_path: Path) -> None:
+    """By the same graph as on a phone, on the pictures of the model's size that the module hands over."""
+    python = os.environ.get(MEDIAPIPE_VARIABLE)
+    if python is None:
+        pytest.skip(f"{MEDIAPIPE_VARIABLE} names no Python with mediapipe 1.2.2")
+    wishes = small_wishes(tmp_path, api="mediapipe")
+    made = make_bundle(artifact_with_ends(tmp_path, io), "android", tmp_path / "app", wishes)
+    golden = read_record(made.path / made.record.golden, GoldenDocument)
+    place = (made.path / made.record.golden).parent
+    np.save(tmp_path / "seen.npy", np.stack([np.asarray(open_upright(place / case.seen)) for case in golden.cases]))
+    # Without a network: it reports its use to its maker.
+    command = ["unshare", "-n", python, str(READER), str(made.path / made.record.model), str(tmp_path / "seen.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    for variant, (rule, interpolation) in enumerate(VARIANTS):
-        photos = content.photos.model_copy(update={"crop_rule": rule, "interpolation": interpolation})
-        for path in pictures:
-            seen = np.fromfile(tmp_path / f"{path.name}.argb.{variant}", dtype=np.uint8)
-            expected = crop_photo(open_upright(path), photos.to_preprocessing()).reshape(-1)
-            apart = np.abs(seen.astype(int) - expected.astype(int)).max()
-            assert apart == 0, (path.name, rule, interpolation)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("io", ["float32", "uint8", "int8"])
-def test_the_whole_module_compiles_and_its_golden_pixels_are_met(io: IoType, kotlin: Path, tmp_path: Path) -> None:
-    """Against doubles of Android, CameraX and LiteRT; what LiteRT itself answers is not asked here."""
-    made = make_bundle(artifact_with_ends(tmp_path, io), "android", tmp_path / "app", small_wishes(tmp_path))
-    doubles = _write(tmp_path / "doubles", DOUBLES)
-    main = _write(tmp_path / "main", {"Module.kt": MODULE % made.record.name})
-    compile_kotlin(kotlin, [*made.path.rglob("*.kt"), *doubles, *main], tmp_path / "classes")
-    done = run_kotlin(kotlin, tmp_path / "classes", "harness_module.ModuleKt", made.path)
-    assert done.returncode == 0, done.stderr
-    chosen, answers, none = done.stdout.splitlines()
-    refusals = "[Refusal(accelerator=NPU, reason=no NPU here), Refusal(accelerator=GPU, reason=no GPU here)]"
-    assert chosen == f"CPU {refusals}"
-    assert none == "no accelerator took the model: [Refusal(accelerator=GPU, reason=no GPU here)]"
-    # The double answers with the first ten bytes of what it was fed: 100, 200, 50 again and again.
-    fed = {"float32": 200.0, "uint8": 200.0, "int8": 72.0}[io]
-    output = made.record.output
-    logit = (fed - output.zero_point) * output.scale if output.scale else fed
-    rows = [answer.split(":") for answer in answers.split(" | ")]
-    assert [row[0] for row in rows] == ["1", "4", "7"]
-    assert [row[1] for row in rows] == ["class b", "class e", "class h"]
-    assert [float(row[2]) for row in rows] == pytest.approx([logit] * 3, rel=1e-6)
-    wrong = made.path / "src/androidTest/assets/golden/1-seen.ppm"
-    content = bytearray(wrong.read_bytes())
-    content[-1] = (content[-1] + 2) % 256
-    wrong.write_bytes(content)
-    done = run_kotlin(kotlin, tmp_path / "classes", "harness_module.ModuleKt", made.path)
-    assert done.returncode == 1
-    assert "1.ppm: off by" in done.stderr
+    for answers, case in zip(json.loads(done.stdout), golden.cases, strict=True):
+        scores = {index: (label, score) for index, label, score in answers}
+        assert scores.keys() == {row.index for row in case.top}
+        for row in case.top:
+            label, score = scores[row.index]
+            assert label == row.label
+            assert score == pytest.approx(row.logit, abs=golden.logit_tolerance)

@@ -26,7 +26,24 @@ from tests.bundle.small import LABELS, small_artifact, small_bundle, small_wishe
 from tests.test_artifact import ENVIRONMENT
 from tests.verbs import verb
 
-OFFLINE = ("android", "c", "ios", "python")  # platforms whose bundles need nothing from elsewhere
+OFFLINE = ("android", "c", "flutter", "ios", "python", "react-native")  # platforms whose bundles need nothing else
+SOURCES = {
+    ".py",
+    ".c",
+    ".h",
+    ".txt",
+    ".md",
+    ".toml",
+    ".json",
+    ".kt",
+    ".kts",
+    ".xml",
+    ".pro",
+    ".dart",
+    ".yaml",
+    ".ts",
+    ".swift",
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +93,7 @@ def test_a_bundle_says_what_is_in_it(bundle: Path) -> None:
 def test_no_template_leaves_a_line_without_its_end(tmp_path: Path) -> None:
     for platform in OFFLINE:
         for path, content in _contents(small_bundle(tmp_path / platform, platform).path).items():
-            if path.endswith(
-                (".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".swift")
-            ):
+            if Path(path).suffix in SOURCES:
                 text = content.decode()
                 assert text.endswith("\n"), path
                 assert "{{" not in text, path
@@ -159,7 +174,7 @@ LINES = (
     Line(
         "unknown platform",
         ("ARTIFACT", "--platform", "palm", "--out", "NEW"),
-        "unknown --platform 'palm'; allowed: android, c, ios, python, web",
+        "unknown --platform 'palm'; allowed: android, c, flutter, ios, python, react-native, web",
     ),
     Line("absent", ("absent.tflite", "--platform", "c", "--out", "NEW"), "absent.tflite does not exist"),
     Line("existing", ("ARTIFACT", "--platform", "c", "--out", "THERE"), "exists; name another folder, or replace"),
@@ -248,8 +263,10 @@ def test_an_interrupt_leaves_nothing(artifact: Artifact, tmp_path: Path) -> None
     wishes = small_wishes(tmp_path)
     words = ["bundle", str(artifact.path), "--platform", "python", "--out", str(tmp_path / "app"), "--labels"]
     command = [sys.executable, "-m", "edgenet", *words, wishes.labels, "--allow-random"]
+    before = set(tmp_path.iterdir())
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.7)
+    while process.poll() is None and set(tmp_path.iterdir()) == before:  # until it writes
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode in (130, 0), error
@@ -329,4 +346,6 @@ def test_a_bundle_that_is_made_to_do_harm_is_one_line(
 def test_the_table_of_platforms_and_the_templates_are_one() -> None:
     from edgenet.bundle.render import TEMPLATES
 
-    assert {row.templates for row in PLATFORMS.values()} == {path.name for path in TEMPLATES.iterdir()}
+    rows = [row for platform in PLATFORMS.values() for row in (platform, *platform.apis.values())]
+    named = {folder for row in rows for folder in (row.templates, row.api_templates) if folder}
+    assert named == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}

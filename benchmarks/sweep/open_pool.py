@@ -1,0 +1,28 @@
+"""From what the user wrote after --scheduler to a pool; only what is asked for is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.sweep.pool import Pool, ProcessPool
+from devices.on_device.board import usable_cores
+
+
+@contextmanager
+def open_pool(scheduler: str) -> Iterator[Pool]:
+    """Give the processes of this machine, or the workers of a Dask scheduler such as tcp://host:8786.
+
+    Raise MissingError for a scheduler that does not answer, or where Dask is not installed.
+    """
+    if scheduler:
+        from benchmarks.sweep.dask_pool import dask_pool
+
+        with dask_pool(scheduler) as cluster:
+            yield cluster
+        return
+    pool = ProcessPool(usable_cores())
+    try:
+        yield pool
+    finally:
+        pool.close()
