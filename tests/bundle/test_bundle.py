@@ -28,7 +28,8 @@ from tests.verbs import verb
 
 OFFLINE = ("android", "c", "flutter", "ios", "python", "react-native")  # platforms whose bundles need nothing else
 SOURCES = {
-    ".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".dart", ".yaml", ".ts", ".swift",
+    ".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".dart", ".yaml", ".ts",
+    ".swift",
 }  # fmt: skip
 
 
