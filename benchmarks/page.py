@@ -33,7 +33,7 @@ def render_page(results: Sequence[BenchmarkRecord]) -> str:
     )
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment.get_template("report.html").render(
-        policy=_policy(style, script),
+        policy=page_policy(style, script),
         style=style,
         script=script,
         sections=sections(results),
@@ -47,7 +47,7 @@ def write_page(results: Sequence[BenchmarkRecord], path: Path) -> None:
     write_files({path: render_page(results).encode()})
 
 
-def _policy(style: str, script: str) -> str:
+def page_policy(style: str, script: str) -> str:
     """Return a policy that forbids every request and every script and style but the page's own two, by their hash."""
     return (
         f"default-src 'none'; style-src '{_hash_source(style)}'; script-src '{_hash_source(script)}'; "
