@@ -104,16 +104,24 @@ def efficientnet(name: str, side: int = 0) -> Graph:
     EdgeTPU variants are drawn as they were released and measured in 2019, with the stride of a fused block on its 1x1
     projection; current code has it on the 3x3 expansion.
     """
-    network: Architecture = expand(parse_variant(name), num_classes=CLASSES, side_px=side)
+    network = expand(parse_variant(name), num_classes=CLASSES, side_px=side)
     net = Drawing(network.side_px)
-    x = net.conv(net.image, network.stem.out_channels, network.stem.kernel, 2)
+    x = draw_blocks(net, network)[-1]
+    return _classified(net, net.mean(net.conv(x, network.head.out_channels, 1)))
+
+
+def draw_blocks(net: Drawing, network: Architecture) -> list[Tensor]:
+    """Draw stem and blocks of a variant without squeeze-and-excite; return the output of each block."""
+    x, outputs = net.conv(net.image, network.stem.out_channels, network.stem.kernel, 2), []
     for block in network.blocks:
-        before, strides = x, _released_strides(block.layers)
-        for layer, stride in zip(block.layers, strides, strict=True):
+        before = x
+        layers = block.before_squeeze + block.after_squeeze
+        for layer, stride in zip(layers, _released_strides(layers), strict=True):
             x = net.depthwise(x, layer.kernel, stride) if layer.kind == "depthwise" else net.conv(
                 x, layer.out_channels, layer.kernel, stride)  # fmt: skip
         x = net.add(before, x) if block.skip else x
-    return _classified(net, net.mean(net.conv(x, network.head.out_channels, 1)))
+        outputs.append(x)
+    return outputs
 
 
 def _released_strides(layers: tuple[Layer, ...]) -> list[int]:

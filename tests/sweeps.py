@@ -135,8 +135,9 @@ def sweep(cells: Sequence[CellRecord], data: DataRecord | None = DATA) -> SweepR
 
 def small_sweep() -> SweepRecord:
     """Return three variants in two precisions on a Pi and on an emulated machine, one failed and one waiting."""
-    variants, precisions = ("lite0", "lite2", "b0"), ("fp32", "w8a8")
-    cells = [cell(one, two, device) for one in variants for two in precisions for device in ("pi4", "qemu")]
+    precisions: tuple[Precision, ...] = ("fp32", "w8a8")
+    variants, devices = ("lite0", "lite2", "b0"), ("pi4", "qemu")
+    cells = [cell(one, two, device) for one in variants for two in precisions for device in devices]
     cells[0] = cells[0].model_copy(update={"mappings": (mapping(),)})
     cells[8] = failed("b0", "fp32", "pi4", "pi4: cannot connect to ssh://pi@pi4")
     cells[10] = waiting("b0", "w8a8", "pi4")

@@ -41,6 +41,7 @@ EXAMPLES = {
     "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
     "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
     "report": ["report", "results"],
+    "recommend": ["recommend", "--device", "raspberry-pi-4", "--max-ms", "60"],
 }
 
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)

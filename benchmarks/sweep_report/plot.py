@@ -24,16 +24,12 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """A point on a plot: x in percent of its width, y in pixels; the ends of its bars are its own place without one."""
+    """A point on a plot: x in percent of its width, y in pixels, each with the ends of its bar."""
 
     point: Point
     place: int  # of the point in its group
-    x: float
-    x_low: float
-    x_high: float
-    y_px: float
-    y_low_px: float
-    y_high_px: float
+    x: Reading
+    y_px: Reading
     shape: str
     on_front: bool
 
@@ -59,8 +55,8 @@ def _plot(group: Group, kind: str, measure: str) -> Plot | None:
     placed = [(place, *pair) for place, point in enumerate(group.points) if (pair := _figures(point, kind))]
     if not placed:
         return None
-    across, up = [x for _, x, _ in placed], [y for _, _, y in placed]
-    x, y = _x_scale(across), Scale(*padded(*_reach(up), least=1.0))
+    x = _x_scale([across for _, across, _ in placed])
+    y = Scale(*padded(*_reach([up for _, _, up in placed]), least=1.0))
     unit = "median latency, ms" if kind == "latency" else "file size, MB"
     words = f"{measure[:1].upper()}{measure[1:]} over {unit} of {len(placed)} points on {group.title}"
     bottom_px = TOP_PX + PLOT_PX
@@ -69,7 +65,9 @@ def _plot(group: Group, kind: str, measure: str) -> Plot | None:
     drawing.y_axis(y, TOP_PX, PLOT_PX, 6)
     best = set(group.front)
     marks = tuple(
-        _mark(group.points[place], place, *pair, x, y, group.points[place] in best) for place, *pair in placed
+        Mark(point, place, _along(across, x), _up(up, y), SHAPES[point.precision], point in best)
+        for place, across, up in placed
+        if (point := group.points[place])
     )
     return Plot(kind, f"{measure}, %, over {unit}", drawing, marks, x, y)
 
@@ -99,7 +97,10 @@ def _x_scale(readings: Sequence[Reading]) -> Scale:
     return Scale(*padded(low, high))
 
 
-def _mark(point: Point, place: int, across: Reading, up: Reading, x: Scale, y: Scale, on_front: bool) -> Mark:
-    xs = [x.percent(value) for value in (across.value, across.low, across.high)]
-    ys = [y_of(y, value, TOP_PX, PLOT_PX) for value in (up.value, up.low, up.high)]
-    return Mark(point, place, *xs, *ys, SHAPES[point.precision], on_front)
+def _along(reading: Reading, x: Scale) -> Reading:
+    return Reading(x.percent(reading.value), x.percent(reading.low), x.percent(reading.high))
+
+
+def _up(reading: Reading, y: Scale) -> Reading:
+    value, low, high = (y_of(y, each, TOP_PX, PLOT_PX) for each in (reading.value, reading.low, reading.high))
+    return Reading(value, low, high)

@@ -18,7 +18,7 @@ NONE = "none meets the bounds"
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence of an answer; its kind is one of emulation, wrong, lead, front, pick, why, runner-up, none, nearest."""
+    """One sentence of an answer; kinds: emulation, wrong, lead, front, pick, why, runner-up, none, nearest."""
 
     kind: str
     text: str
