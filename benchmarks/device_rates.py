@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.board_estimate import Rates, board_rates, variant_work
 from benchmarks.published_boards import BOARDS, Board
-from benchmarks.published_networks import efficientnet
+from benchmarks.published_networks import variant_graph
 from converters.check.estimate import estimate, load
 from converters.check.memory import plan
 from converters.check.target import read_target
@@ -131,7 +131,7 @@ def _on_edgetpu(variant: Variant, bus: str) -> dict[Precision, Latency]:
     target = read_target("edgetpu")
     if variant.family not in EDGETPU_FAMILIES or not target.memory or not target.estimate:
         return {}
-    operators = efficientnet(variant.name).operators
+    operators = variant_graph(variant).operators
     rows = estimate(load(operators, (), plan(operators, target.memory)), target.estimate)
     [row] = [row for row in rows if row.bus == bus]
     return {"w8a8": Latency(row.latency_s, row.median_error)}
