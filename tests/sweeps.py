@@ -117,8 +117,9 @@ def mapping(target: str = "edgetpu") -> MappingRecord:
     """Return what a target would take."""
     estimated = {"USB accelerator at USB 3": 0.0041}
     return MappingRecord(
-        target=target, report="checks/a.json", operators=60, accelerated=58, uncertain=1, estimated_s=estimated
-    )
+        target=target, report="checks/a.json", operators=60, accelerated=58, uncertain=1, estimated_s=estimated,
+        refusal="",
+    )  # fmt: skip
 
 
 def sweep(cells: Sequence[CellRecord], data: DataRecord | None = DATA) -> SweepRecord:

@@ -82,7 +82,8 @@ def share_words(share: ShareRecord) -> str:
 
 def _mapping_facts(row: MappingRecord) -> Iterator[Fact]:
     doubt = f", {row.uncertain} uncertain" if row.uncertain else ""
-    text = f"{row.accelerated} of {row.operators} ops on the accelerator by the published rules{doubt}"
+    refused = f"; {plain(row.refusal)}" if row.refusal else ""
+    text = f"{row.accelerated} of {row.operators} ops on the accelerator by the published rules{doubt}{refused}"
     yield Fact(f"On {plain(row.target)}", "computed", text, row.report, "check")
     for machine, latency_s in row.estimated_s.items():
         yield Fact(plain(machine), "estimated", f"{milliseconds(latency_s)}, measured by nobody")

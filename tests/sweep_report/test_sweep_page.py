@@ -61,7 +61,8 @@ def hostile() -> SweepRecord:
     changes: dict[str, Any] = {
         "variant": HOSTILE, "device": HOSTILE, "latencies": (row,),
         "model": model("lite0", "w8a8").model_copy(update=names),
-        "mappings": (mapping(HOSTILE).model_copy(update={"report": "/etc/passwd", "estimated_s": {HOSTILE: 0.1}}),),
+        "mappings": (mapping(HOSTILE).model_copy(update={"report": "/etc/passwd", "estimated_s": {HOSTILE: 0.1},
+                                                         "refusal": HOSTILE}),),
     }  # fmt: skip
     broken = failed("lite0", "fp32", "pi4", HOSTILE).model_copy(update={"variant": HOSTILE, "device": HOSTILE})
     found = sweep([cell("lite0", "w8a8", "pi4").model_copy(update=changes), broken])
