@@ -107,11 +107,11 @@ def render_page(sweep: SweepRecord, question: Question, run: Path, page: Path) -
 
 def _lead(sweep: SweepRecord) -> str:
     grid, cells = sweep.grid, sweep.cells
-    sides = f"{len(grid.variants)} variants × {len(grid.precisions)} precisions"
-    places = f" × {len(grid.devices)} devices" if grid.devices else ", no device"
+    axes = {"variant": grid.variants, "precision": grid.precisions, "device": grid.devices}
+    sides = " × ".join(f"{len(some)} {name if len(some) == 1 else f'{name}s'}" for name, some in axes.items() if some)
     counts = {status: sum(cell.status == status for cell in cells) for status in ("done", "failed", "waiting")}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    return f"{sides}{places}: {told or 'no cells'}."
+    return f"{sides or 'Nothing'}: {told or 'no cells'}."
 
 
 def _asked(question: Question, measure: str) -> str:

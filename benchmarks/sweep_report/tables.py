@@ -67,15 +67,22 @@ def _top1(row: Row) -> str:
 
 
 def _agreement(row: Row) -> str:
+    held = row.cell.accuracy and row.cell.accuracy.agreement
+    return share_words(held.same_top1).replace(" %", "") if held else MISSING
+
+
+def _verified(row: Row) -> str:
     held = row.cell.model and row.cell.model.verification
     if not held:
         return MISSING
     return f"{percent(held.agreement)} ({percent(held.agreement_low)}–{percent(held.agreement_high)})"
 
 
+VERIFIED = Figure("Same as float %", "measured", _verified)  # on the images of the conversion
 FIGURES = (
     Figure("Top-1 %", "measured", _top1),
-    Figure("Same as float %", "measured", _agreement),
+    Figure("Same as float %", "measured", _agreement),  # on the images that top-1 is of
+    VERIFIED,
     Figure("Median ms", "", lambda row: _milliseconds(row, lambda each: [each.value])),
     Figure("95 % interval", "", lambda row: _milliseconds(row, lambda each: [each.low, each.high])),
     Figure("p90 ms", "", _p90),
@@ -93,8 +100,10 @@ def group_rows(sweep: SweepRecord, group: Group) -> list[Row]:
 
 
 def figures_of(rows: Sequence[Row]) -> list[Figure]:
-    """Return the columns that any of the rows has a figure in."""
-    return [figure for figure in FIGURES if any(figure.read(row) != MISSING for row in rows)]
+    """Return the columns that any of the rows has a figure in; agreement on one set of images only."""
+    found = [figure for figure in FIGURES if any(figure.read(row) != MISSING for row in rows)]
+    alike = [figure for figure in found if figure.name == VERIFIED.name]
+    return [figure for figure in found if figure is not VERIFIED or alike == [VERIFIED]]
 
 
 def unfinished(cells: Sequence[CellRecord]) -> list[CellRecord]:
