@@ -74,6 +74,7 @@ def _estimate(name: str, precision: Precision, latency: Latency, published: Publ
     value = latency.latency_s
     return Estimate(
         name=f"{name} {precision}",
+        remark="",
         accuracy=Reading(top1, top1, top1),
         latency=Reading(value, value * (1 - latency.error), value * (1 + latency.error)),
         size_bytes=_size_bytes(counts, precision),

@@ -155,7 +155,12 @@ def large_sweep() -> SweepRecord:
     """Return 500 cells: twenty variants in five precisions on five devices."""
     variants = list(PUBLISHED)[:20]
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "w8d", "w8", "w8a8")
-    return sweep([cell(one, two, device) for one in variants for two in precisions for device in MACS_PER_S])
+    cells = [cell(one, two, device) for one in variants for two in precisions for device in MACS_PER_S]
+    for number in range(0, len(cells), 7):
+        [row] = cells[number].latencies
+        warned = row.model_copy(update={"warnings": ("other-work", "drift")})
+        cells[number] = cells[number].model_copy(update={"latencies": (warned,)})
+    return sweep(cells)
 
 
 def write_sweep(record: SweepRecord, folder: Path) -> Path:

@@ -22,9 +22,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file in one setting on one device."""
+    """A file in one setting on one device; `remark` is what weakens its figures, "" where nothing does."""
 
     name: str
+    remark: str
     accuracy: Reading | None
     latency: Reading | None
     size_bytes: int | None

@@ -181,6 +181,7 @@ def _point_data(point: Point, group: int, measure: str, wrong: bool) -> dict[str
         "group": group,
         "cell": point.cell,
         "name": point.name,
+        "remark": point.remark,
         "variant": point.variant,
         "precision": point.precision,
         "wrong": wrong,

@@ -79,9 +79,11 @@ def _group(sweep: SweepRecord, device: str, provenance: Provenance) -> Group:
 
 def _point(cell: CellRecord, index: int, number: int | None, measure: str) -> Point:
     row = None if number is None else cell.latencies[number]
+    warned = row and row.warnings
     variant = plain(cell.variant)
     return Point(
         name=f"{variant} {cell.precision}" + (f", {setting_text(row.setting)}" if row else ""),
+        remark=f"warnings of its benchmark: {', '.join(map(plain, warned))}" if warned else "",
         accuracy=accuracy_of(cell, measure),
         latency=Reading(row.median_s, row.low_s, row.high_s) if row else None,
         size_bytes=cell.model.size_bytes if cell.model else None,

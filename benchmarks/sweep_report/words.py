@@ -110,6 +110,8 @@ def _reasons(candidate: Candidate, bounds: Bounds, measure: str) -> Iterator[Lin
         missed = f" is missed by {100 * row.miss:.1f} %" if row.miss else ""
         text = f"{bound_words(row.kind, bounds, measure)}{missed}: {getattr(words, row.kind)}{_doubt(row)}"
         yield Line("why", text)
+    if candidate.remark:
+        yield Line("why", candidate.remark)
 
 
 def _doubt(row: Held) -> str:
@@ -123,7 +125,8 @@ def _runner_up(candidate: Candidate, pick: Candidate, bounds: Bounds, measure: s
         if row.doubtful
     ]
     same = f"; {SAME}" if _overlap(candidate.accuracy, pick.accuracy) else ""
-    return Line("runner-up", f"runner-up: {_named(candidate, measure)}{same}{''.join(doubts)}")
+    remark = f"; {candidate.remark}" if candidate.remark else ""
+    return Line("runner-up", f"runner-up: {_named(candidate, measure)}{same}{''.join(doubts)}{remark}")
 
 
 def _overlap(one: Reading | None, other: Reading | None) -> bool:

@@ -52,10 +52,11 @@ function boundWords(kind, bounds) {
 }
 
 function reasons(point, bounds) {
-  return held(point, bounds).map(({ kind, miss, doubtful }) => {
+  const rows = held(point, bounds).map(({ kind, miss, doubtful }) => {
     const missed = miss ? ` is missed by ${(100 * miss).toFixed(1)} %` : "";
     return ["why", `${boundWords(kind, bounds)}${missed}: ${point.words[kind]}${doubtful ? `; ${INSIDE}` : ""}`];
   });
+  return point.remark ? [...rows, ["why", point.remark]] : rows;
 }
 
 function runnerUp(point, pick, bounds) {
@@ -63,7 +64,7 @@ function runnerUp(point, pick, bounds) {
   const same = mine && theirs && mine[1] < mine[2] && mine[2] >= theirs[1] ? `; ${SAME}` : "";
   const doubts = held(point, bounds).filter((row) => row.doubtful);
   const said = doubts.map((row) => `; ${boundWords(row.kind, bounds)} lies inside its 95 % interval`).join("");
-  return ["runner-up", `runner-up: ${named(point)}${same}${said}`];
+  return ["runner-up", `runner-up: ${named(point)}${same}${said}${point.remark ? `; ${point.remark}` : ""}`];
 }
 
 function answerLines(points, bounds) {

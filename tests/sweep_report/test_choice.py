@@ -15,7 +15,7 @@ def candidate(
     def reading(value: float | None) -> Reading | None:
         return None if value is None else Reading(value, value - spread, value + spread)
 
-    return Candidate(name, reading(top1), reading(latency), size)
+    return Candidate(name, "", reading(top1), reading(latency), size)
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,16 @@ def test_wrong_answers_of_a_device_are_neither_picked_nor_hidden() -> None:
     assert [each.text for each in Page(render(record)).all("td", "bad")] == ["WRONG"]
 
 
+def test_what_the_benchmark_warned_of_stands_beside_the_pick() -> None:
+    warned = latency("pi4", 0.02).model_copy(update={"warnings": ("drift", "governor")})
+    record = sweep(
+        [cell("lite0", "fp32", "pi4", latencies=(warned,)), cell("lite0", "w8a8", "pi4", latencies=(warned,))]
+    )
+    [answer] = ask(record, Question("", Bounds(max_s=1.0)))
+    assert [line.text for line in answer.lines if line.kind == "why"][-1] == "warnings of its benchmark: drift, governor"
+    assert answer.lines[-1].text.endswith("; warnings of its benchmark: drift, governor")
+
+
 def test_random_weights_are_said() -> None:
     found = cell("lite0", "fp32", "pi4", model=model("lite0", "fp32").model_copy(update={"weights": "random"}))
     assert RANDOM in Page(render(sweep([found]))).all("p", "caution")[0].text
@@ -270,16 +280,23 @@ def show(browser: Chromium, html: str, folder: Path, width_px: int = 1280, dark:
     return url
 
 
-@pytest.mark.parametrize(("width_px", "dark"), [(360, False), (1280, True)])
+@pytest.mark.parametrize(("width_px", "dark"), [(360, False), (861, False), (1280, True)])
 @pytest.mark.parametrize("make", [small_sweep, hostile])
 def test_a_real_browser_shows_it(browser: Chromium, make: Any, width_px: int, dark: bool, tmp_path: Path) -> None:
     url = show(browser, render(make()), tmp_path, width_px, dark)
     browser.value("document.querySelectorAll('details').forEach(each => { each.open = true })")
     assert browser.value("document.fonts.ready.then(() => document.body.scrollWidth)") <= width_px
     assert browser.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert browser.value(CUT_OFF) == []
     assert [each["request"]["url"] for each in browser.named("Network.requestWillBeSent")] == [url]
     assert browser.named("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown") == []
     assert browser.value("document.getElementById('question').checkVisibility()")
+
+
+# A group that is not laid out until it is looked at cuts off what is wider than itself, and no scroll bar tells.
+CUT_OFF = """[...document.querySelectorAll("section.group")].flatMap((group) =>
+  [...group.querySelectorAll("table, figure")].filter((each) => each.scrollWidth > group.clientWidth)
+    .map((each) => each.className))"""
 
 
 def in_javascript(bounds: Bounds) -> str:
