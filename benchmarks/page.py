@@ -38,7 +38,7 @@ def render_page(results: Sequence[BenchmarkRecord]) -> str:
         script=script,
         sections=sections(results),
         count=len(results),
-        documents=[(_file_name(result), _inert_json(result)) for result in results],
+        documents=[(_file_name(result), inert(result.model_dump_json())) for result in results],
     )
 
 
@@ -59,9 +59,9 @@ def _hash_source(text: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _inert_json(result: BenchmarkRecord) -> str:
-    """Return a result as JSON that no text in it can break out of its script element with: JSON needs no "<"."""
-    return result.model_dump_json().replace("<", "\\u003c")
+def inert(document: str) -> str:
+    """Return a JSON document such that no text in it can break out of its script element: JSON needs no "<"."""
+    return document.replace("<", "\\u003c")
 
 
 def _file_name(result: BenchmarkRecord) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.page import TEMPLATES, page_policy
+from benchmarks.page import TEMPLATES, inert, page_policy
 from benchmarks.sweep.record import CellRecord, SweepRecord
 from benchmarks.sweep_report.answer import Question, ask, notes
 from benchmarks.sweep_report.facts import Fact, file_facts
@@ -101,7 +101,7 @@ def render_page(sweep: SweepRecord, question: Question, run: Path, page: Path) -
         ],
         words=lambda point: texts(point, measure).all,
         origin=_origin(sweep),
-        data=_inert(_data(views, measure)),
+        data=inert(json.dumps(_data(views, measure), ensure_ascii=False, separators=(",", ":"), allow_nan=False)),
     )
 
 
@@ -179,7 +179,6 @@ def _point_data(point: Point, group: int, measure: str, wrong: bool) -> dict[str
     accuracy, latency = point.accuracy, point.latency
     return {
         "group": group,
-        "cell": point.cell,
         "name": point.name,
         "remark": point.remark,
         "variant": point.variant,
@@ -190,8 +189,3 @@ def _point_data(point: Point, group: int, measure: str, wrong: bool) -> dict[str
         "size": None if point.size_bytes is None else [point.size_bytes] * 3,
         "words": {"accuracy": words.accuracy, "latency": words.latency, "size": words.size},
     }
-
-
-def _inert(document: dict[str, Any]) -> str:
-    """Return JSON that no text in it can break out of its script element with: JSON needs no "<"."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

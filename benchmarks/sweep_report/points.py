@@ -56,10 +56,14 @@ def device_name(cell: CellRecord) -> str:
 
 
 def groups(sweep: SweepRecord) -> list[Group]:
-    """Return a group a device and provenance that there are points of, measured ones first."""
+    """Return a group a device and provenance that there are points of, measured ones first; an empty one for a device
+    that there is no point of at all.
+    """
     devices = [plain(name) for name in sweep.grid.devices] or [""]
     found = [_group(sweep, device, kind) for kind in PROVENANCES for device in devices]
-    return [group for group in found if group.points or group.wrong]
+    filled = {group.device for group in found if group.points or group.wrong}
+    empty = [group for group in found if group.provenance == "measured" and group.device not in filled]
+    return [group for group in found if group.points or group.wrong or group in empty]
 
 
 def _group(sweep: SweepRecord, device: str, provenance: Provenance) -> Group:

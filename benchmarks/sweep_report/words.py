@@ -11,7 +11,7 @@ from benchmarks.sweep_report.choice import Bounds, Candidate, Held, Reading, cho
 INSIDE = "the bound lies inside the 95 % interval, so that another measurement may say otherwise"
 SAME = "its interval overlaps with the pick's: the images do not tell the two apart"
 FRONT = "no other beats one of these in accuracy, latency and size at once:"
-NOTHING = "nothing was measured here"
+NOTHING = "nothing here to choose from"
 NO_FIGURES = "none has the figures that the bounds are about"
 NONE = "none meets the bounds"
 

@@ -68,7 +68,7 @@ function runnerUp(point, pick, bounds) {
 }
 
 function answerLines(points, bounds) {
-  if (!points.length) return [["none", "nothing was measured here"]];
+  if (!points.length) return [["none", "nothing here to choose from"]];
   if (KINDS.every((kind) => bounds[kind] === null)) {
     const members = frontOf(points).sort((one, other) => (one.latency?.[0] ?? 0) - (other.latency?.[0] ?? 0));
     const lead = "no other beats one of these in accuracy, latency and size at once:";
@@ -199,7 +199,8 @@ function update() {
     element.hidden = !fits(asked, device ?? asked.device, variant, precision); // a file is on every device
   }
   sections.forEach((section, number) => {
-    section.hidden = !data.points.some((point, index) => point.group === number && shown[index]);
+    const own = data.points.map((point, index) => point.group === number && shown[index]);
+    section.hidden = !own.some(Boolean); // one that never had a point has nothing to show but its answer
     drawLimits(section, groups[number], asked.bounds);
   });
   say(asked, groups);

@@ -74,7 +74,7 @@ def _from_sweep(run: Path, device: str, bounds: Bounds, as_json: bool) -> None:
         raise InputError(f"no sweep.json in {run}", mend=MEND)
     sweep, question = read_sweep(file), Question(device, bounds)
     answers = [answer for answer in ask(sweep, question) if answer.group.provenance == "measured"]
-    if not answers:
+    if not any(answer.group.points for answer in answers):
         raise MissingError(
             f"nothing was measured on {device} in this sweep", mend="edgenet report RUN tells what failed"
         )

@@ -67,8 +67,6 @@ def show_answers(sweep: SweepRecord, answers: Sequence[Answer]) -> None:
         show(f"{answer.group.title}:")
         for line in answer.lines:
             show(f"{'    - ' if line.kind in INDENTED else '  '}{line.text}")
-    if not answers:
-        show("nothing is done yet")
     for note in notes(sweep):
         say(f"note: {note}")
 

@@ -17,7 +17,7 @@ from benchmarks.sweep_report.links import link
 from benchmarks.sweep_report.page import render_page
 from benchmarks.sweep_report.points import groups
 from tests.chromium import Chromium, find_chromium
-from tests.sweeps import cell, failed, large_sweep, latency, mapping, model, small_sweep, sweep, unevaluated
+from tests.sweeps import cell, failed, large_sweep, latency, mapping, model, small_sweep, sweep, unevaluated, waiting
 from tests.test_page import Page
 
 HOSTILE = "</script><script>alert(1)</script><b title='\"&amp;{{ 7*7 }}\x1b[31m\u202e"
@@ -223,8 +223,17 @@ def test_what_the_benchmark_warned_of_stands_beside_the_pick() -> None:
         [cell("lite0", "fp32", "pi4", latencies=(warned,)), cell("lite0", "w8a8", "pi4", latencies=(warned,))]
     )
     [answer] = ask(record, Question("", Bounds(max_s=1.0)))
-    assert [line.text for line in answer.lines if line.kind == "why"][-1] == "warnings of its benchmark: drift, governor"
+    assert [line.text for line in answer.lines if line.kind == "why"][
+        -1
+    ] == "warnings of its benchmark: drift, governor"
     assert answer.lines[-1].text.endswith("; warnings of its benchmark: drift, governor")
+
+
+def test_a_device_that_gave_nothing_is_told() -> None:
+    record = sweep([failed("lite0", "fp32", "pi4", "no route"), cell("lite0", "fp32", "pi5")])
+    lines = {answer.group.title: [line.text for line in answer.lines] for answer in ask(record, FRONT)}
+    assert list(lines) == ["pi4", "pi5"]
+    assert lines["pi4"] == ["nothing here to choose from"]
 
 
 def test_random_weights_are_said() -> None:
@@ -240,8 +249,9 @@ def test_random_weights_are_said() -> None:
         sweep([cell("lite0", "fp32", model=None, accuracy=None, status="waiting")], data=None),
         sweep([cell("lite0", "fp32", "pi4")]),
         sweep([cell("lite0", "fp32", "qemu")]),
+        sweep([waiting("lite0", "fp32", "pi4"), cell("lite0", "fp32", "pi5")]),
     ],
-    ids=["no cells", "no devices", "nothing done", "one point", "emulated only"],
+    ids=["no cells", "no devices", "nothing done", "one point", "emulated only", "a device without a point"],
 )
 def test_odd_sweeps_are_drawn_too(record: SweepRecord) -> None:
     html = render(record)
