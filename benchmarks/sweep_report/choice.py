@@ -105,9 +105,9 @@ def hold(candidate: Candidate, bounds: Bounds) -> list[Held] | None:
 
 
 def _held(kind: str, bound: float, figure: Reading, sense: int) -> Held:
-    miss = max(0.0, sense * (bound - figure.value) / bound) if bound else 0.0
-    doubtful = figure.low < bound < figure.high
-    return Held(kind, miss, doubtful)
+    short = max(0.0, sense * (bound - figure.value))
+    miss = short / bound if bound else float("inf") if short else 0.0
+    return Held(kind, miss, doubtful=figure.low < bound < figure.high)
 
 
 def preference(candidate: Candidate) -> tuple[float, float, float, str]:

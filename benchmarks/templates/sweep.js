@@ -26,7 +26,8 @@ function held(point, bounds) {
   return asked.map((kind) => {
     const [value, low, high] = point[kind];
     const sense = kind === "accuracy" ? 1 : -1;
-    const miss = bounds[kind] ? Math.max(0, (sense * (bounds[kind] - value)) / bounds[kind]) : 0;
+    const short = Math.max(0, sense * (bounds[kind] - value));
+    const miss = short ? short / bounds[kind] : 0;
     return { kind, miss, doubtful: low < bounds[kind] && bounds[kind] < high };
   });
 }
@@ -87,7 +88,7 @@ function answerLines(points, bounds) {
 
 function bound(name, factor) {
   const field = form.elements[name];
-  return field.value === "" || !field.validity.valid ? null : field.valueAsNumber * factor;
+  return field.value === "" ? null : field.valueAsNumber * factor;
 }
 
 function question() {
@@ -177,7 +178,15 @@ const marks = [...document.querySelectorAll("g[data-point]")];
 const sections = [...document.querySelectorAll("section.group")];
 const others = [...document.querySelectorAll("details.file, .left > li")];
 
+// What is no bound is refused, in the browser's own words, and the answer stays that of the last question.
+function refused() {
+  const wrong = [...form.elements].find((field) => field.willValidate && !field.validity.valid);
+  document.getElementById("refused").textContent = wrong ? `${wrong.labels[0].firstChild.data.trim()}: ${wrong.validationMessage}` : "";
+  return Boolean(wrong);
+}
+
 function update() {
+  if (refused()) return;
   const asked = question();
   const shown = data.points.map((point) => fits(asked, data.groups[point.group].device, point.variant, point.precision));
   const groups = data.groups.map((group, number) => {

@@ -78,6 +78,7 @@ CHOICES = (
     Choosing("of two misses the worse one counts", BOTH, (candidate("a", 0.74, 1.9), candidate("b", 0.6, 0.5)),
              nearest="b"),
     Choosing("equally near: the more accurate", FAST, (candidate("a", 0.7, 2), candidate("b", 0.8, 2)), nearest="b"),
+    Choosing("nothing is as fast as 0", Bounds(max_s=0.0), (candidate("a", 0.9, 1),), nearest="a"),
     Choosing("no top-1 is below 0 %", Bounds(min_accuracy=0.0), (candidate("a", 0.0, 1),), "a"),
 )  # fmt: skip
 

@@ -350,6 +350,21 @@ def test_another_question_gives_another_answer(browser: Chromium, record: SweepR
     assert [text.partition(",")[0] for text in lines(browser, "pick")] == ["lite2 w8a8"]
 
 
+@pytest.mark.parametrize(("name", "value"), [("accuracy", "101"), ("latency", "0"), ("size", "-1")])
+def test_what_is_no_bound_is_refused(
+    browser: Chromium, record: SweepRecord, name: str, value: str, tmp_path: Path
+) -> None:
+    show(browser, render(record, ASKED), tmp_path)
+    enter(browser, name, value)
+    assert browser.value("document.getElementById('refused').textContent").startswith(
+        {"accuracy": "Top-1 at least, %: ", "latency": "At most, ms: ", "size": "At most, MB: "}[name]
+    )
+    assert [text.partition(",")[0] for text in lines(browser, "pick")] == ["lite2 w8a8"]
+    browser.value("form.reset()")
+    browser.value("new Promise((done) => setTimeout(done))")
+    assert browser.value("document.getElementById('refused').textContent") == ""
+
+
 def shown_rows(browser: Chromium) -> list[str]:
     found: list[str] = browser.value(
         "[...document.querySelectorAll('tr[data-point]')].filter((row) => row.checkVisibility())"
