@@ -21,6 +21,7 @@ from benchmarks.sweep_report.words import question_words, texts
 from benchmarks.table import plain
 
 STYLES = ("report.css", "sweep.css")
+FIRST_FIGURE = 4  # columns: model, setting, front, then figures
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def render_page(sweep: SweepRecord, question: Question, run: Path, page: Path) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)
-    script = (TEMPLATES / "sweep.js").read_text(encoding="utf-8")
     views = _group_views(sweep)
+    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES) + _column_names(views)
+    script = (TEMPLATES / "sweep.js").read_text(encoding="utf-8")
     measure = yardstick(sweep)
     files = _file_views(sweep, run, page)
     return environment.get_template("sweep.html").render(
@@ -128,6 +129,18 @@ def _group_views(sweep: SweepRecord) -> list[GroupView]:
         views.append(GroupView(group, plots(group, yardstick(sweep)), figures_of(rows), rows, first))
         first += len(rows)
     return views
+
+
+def _column_names(views: list[GroupView]) -> str:
+    """Return the rules that name each figure in the narrow layout: as attributes of its cells the names would be a
+    seventh of the page.
+    """
+    rules = []
+    for number, view in enumerate(views):
+        for place, figure in enumerate(view.figures, start=FIRST_FIGURE):
+            name = f"{figure.name}, {figure.source or view.group.provenance}"
+            rules.append(f'#points-{number} td:nth-child({place})::before {{ content: "{name}"; }}')
+    return "@media (max-width: 860px) {\n" + "\n".join(rules) + "\n}\n"
 
 
 def _file_views(sweep: SweepRecord, run: Path, page: Path) -> list[FileView]:
