@@ -42,6 +42,7 @@ EXAMPLES = {
     "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
     "sweep": ["sweep", "--variants", "lite0", "--precisions", "fp32", "--weights", "run", "--data", "colours"],
     "report": ["report", "results"],
+    "recommend": ["recommend", "--device", "raspberry-pi-4", "--max-ms", "60"],
 }
 
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)
