@@ -95,19 +95,21 @@ def fit(rows: Sequence[tuple[Load, float]], bus: Bus, cycle_s: float) -> Fit:
     if bus.bytes_per_s:
         left = left - megabytes * 1e6 / bus.bytes_per_s
         asked = asked[:1]
-    found = _least_errors(np.stack(asked, axis=1) / measured[:, np.newaxis], left / measured)
+    found = least_errors(np.stack(asked, axis=1) / measured[:, np.newaxis], left / measured)
     return Fit(float(found[0]), bus.bytes_per_s or 1e6 / float(found[1]))
 
 
-def _least_errors(asked: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the x >= 0 with the least sum of |asked [N, K] x - wanted [N]|."""
+def least_errors(
+    asked: NDArray[np.float64], wanted: NDArray[np.float64], lows: Sequence[float] = (0.0, 0.0)
+) -> NDArray[np.float64]:
+    """Return the x [K], none below its `lows`, with the least sum of |asked [N, K] x - wanted [N]|."""
     count, unknowns = asked.shape
     each = np.eye(count)
     found = linprog(
         np.concatenate([np.zeros(unknowns), np.ones(count)]),
         A_ub=np.block([[asked, -each], [-asked, -each]]),
         b_ub=np.concatenate([wanted, -wanted]),
-        bounds=[(0, None)] * (unknowns + count),
+        bounds=[*((low, None) for low in lows[:unknowns]), *[(0, None)] * count],
     )
     return np.asarray(found.x[:unknowns])
 

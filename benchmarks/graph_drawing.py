@@ -65,6 +65,11 @@ class Drawing:
         channels = sum(part.shape[-1] for part in parts)
         return self._add("CONCATENATION", tuple(parts), (*parts[0].shape[:-1], channels), {})
 
+    def resize(self, x: Tensor, like: Tensor) -> Tensor:
+        """Add a repetition of the nearest values up to the height and width of another tensor."""
+        shape = (*like.shape[:3], x.shape[-1])
+        return self._add("RESIZE_NEAREST_NEIGHBOR", (x,), shape, {})
+
     def softmax(self, x: Tensor) -> Tensor:
         """Add a softmax."""
         return self._add("SOFTMAX", (x,), x.shape, {})

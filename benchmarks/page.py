@@ -33,12 +33,12 @@ def render_page(results: Sequence[BenchmarkRecord]) -> str:
     )
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment.get_template("report.html").render(
-        policy=_policy(style, script),
+        policy=page_policy(style, script),
         style=style,
         script=script,
         sections=sections(results),
         count=len(results),
-        documents=[(_file_name(result), _inert_json(result)) for result in results],
+        documents=[(_file_name(result), inert(result.model_dump_json())) for result in results],
     )
 
 
@@ -47,7 +47,7 @@ def write_page(results: Sequence[BenchmarkRecord], path: Path) -> None:
     write_files({path: render_page(results).encode()})
 
 
-def _policy(style: str, script: str) -> str:
+def page_policy(style: str, script: str) -> str:
     """Return a policy that forbids every request and every script and style but the page's own two, by their hash."""
     return (
         f"default-src 'none'; style-src '{_hash_source(style)}'; script-src '{_hash_source(script)}'; "
@@ -59,9 +59,9 @@ def _hash_source(text: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _inert_json(result: BenchmarkRecord) -> str:
-    """Return a result as JSON that no text in it can break out of its script element with: JSON needs no "<"."""
-    return result.model_dump_json().replace("<", "\\u003c")
+def inert(document: str) -> str:
+    """Return a JSON document such that no text in it can break out of its script element: JSON needs no "<"."""
+    return document.replace("<", "\\u003c")
 
 
 def _file_name(result: BenchmarkRecord) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from benchmarks.graph_drawing import Drawing
 from converters.check.graph import Graph, Tensor
-from edgenet.layers import Architecture, Layer, expand
-from edgenet.variants import parse_variant
+from edgenet.layers import Architecture, expand
+from edgenet.variants import Variant, parse_variant
 
 CLASSES = 1001  # with the background class, as TensorFlow's models have it
 
@@ -104,22 +104,28 @@ def efficientnet(name: str, side: int = 0) -> Graph:
     EdgeTPU variants are drawn as they were released and measured in 2019, with the stride of a fused block on its 1x1
     projection; current code has it on the 3x3 expansion.
     """
-    network: Architecture = expand(parse_variant(name), num_classes=CLASSES, side_px=side)
+    return variant_graph(parse_variant(f"{name}:released" if name.startswith("edgetpu") else name), side)
+
+
+def variant_graph(variant: Variant, side: int = 0) -> Graph:
+    """Return a variant as edgenet converts it, without squeeze-and-excite."""
+    network = expand(variant, num_classes=CLASSES, side_px=side)
     net = Drawing(network.side_px)
-    x = net.conv(net.image, network.stem.out_channels, network.stem.kernel, 2)
-    for block in network.blocks:
-        before, strides = x, _released_strides(block.layers)
-        for layer, stride in zip(block.layers, strides, strict=True):
-            x = net.depthwise(x, layer.kernel, stride) if layer.kind == "depthwise" else net.conv(
-                x, layer.out_channels, layer.kernel, stride)  # fmt: skip
-        x = net.add(before, x) if block.skip else x
+    x = draw_blocks(net, network)[-1]
     return _classified(net, net.mean(net.conv(x, network.head.out_channels, 1)))
 
 
-def _released_strides(layers: tuple[Layer, ...]) -> list[int]:
-    strides = [layer.stride for layer in layers]
-    fused = layers[0].kernel > 1 and layers[0].kind == "conv"
-    return strides[::-1] if fused else strides
+def draw_blocks(net: Drawing, network: Architecture) -> list[Tensor]:
+    """Draw stem and blocks of a variant without squeeze-and-excite; return the output of each block."""
+    x, outputs = net.conv(net.image, network.stem.out_channels, network.stem.kernel, 2), []
+    for block in network.blocks:
+        before = x
+        for layer in block.before_squeeze + block.after_squeeze:
+            x = net.depthwise(x, layer.kernel, layer.stride) if layer.kind == "depthwise" else net.conv(
+                x, layer.out_channels, layer.kernel, layer.stride)  # fmt: skip
+        x = net.add(before, x) if block.skip else x
+        outputs.append(x)
+    return outputs
 
 
 def _classified(net: Drawing, x: Tensor) -> Graph:

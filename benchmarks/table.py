@@ -210,12 +210,13 @@ def csv_text(rows: Sequence[SummaryRow]) -> str:
 
 def _csv_line(row: SummaryRow) -> dict[str, Cell]:
     prefix = "emulated_" if row.result.provenance == "emulated" else ""
-    texts: dict[str, Cell] = {name: _no_formula(read(row)) for name, read in TEXTS.items()}
+    texts: dict[str, Cell] = {name: no_formula(read(row)) for name, read in TEXTS.items()}
     counts: dict[str, Cell] = {name: read(row) for name, read in COUNTS.items()}
     return {**texts, **counts, **{f"{prefix}{name}": read(row) for name, read in FIGURES.items()}}
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
+    """Return a text as a cell of a CSV file that no spreadsheet takes for a formula."""
     return f"'{plain(text)}" if text.startswith(FORMULA_STARTS) else plain(text)
 
 

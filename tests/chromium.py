@@ -40,10 +40,14 @@ class Chromium:
         )
         os.close(to_browser)
         os.close(from_browser)
-        self._watchdog = Timer(LONGEST_S, self._process.kill)
-        self._watchdog.start()
+        self._watchdog = self._watch()
         self._unread, self._number, self._session = b"", 0, ""
         self.events: list[dict[str, Any]] = []
+
+    def _watch(self) -> Timer:
+        watchdog = Timer(LONGEST_S, self._process.kill)
+        watchdog.start()
+        return watchdog
 
     def __enter__(self) -> Chromium:
         """Open an empty page and ask to hear of its requests and complaints."""
@@ -93,6 +97,8 @@ class Chromium:
 
     def show(self, url: str, width_px: int, height_px: int, dark: bool) -> None:
         """Load a page into a window of that size; `events` then holds what happened since."""
+        self._watchdog.cancel()
+        self._watchdog = self._watch()  # the time is that of one page
         self.events.clear()
         size = {"width": width_px, "height": height_px, "deviceScaleFactor": 1, "mobile": width_px < 500}
         self.send("Emulation.setDeviceMetricsOverride", **size)

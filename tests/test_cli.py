@@ -40,7 +40,9 @@ EXAMPLES = {
     "compile": ["compile", "small", "--compiler", "bin/edgetpu_compiler", "--out", "compiled"],  # a double of it
     "benchmark": ["benchmark", ".", "--protocol", "quick", "--out", "results"],
     "compare": ["compare", "results/lite0-fp32*", "results/lite0-w8*"],  # a name with * stands for the file that fits
+    "sweep": ["sweep", "--variants", "lite0", "--precisions", "fp32", "--weights", "run", "--data", "colours"],
     "report": ["report", "results"],
+    "recommend": ["recommend", "--device", "raspberry-pi-4", "--max-ms", "60"],
 }
 
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)

@@ -31,7 +31,7 @@ from tests.chromium import Chromium, find_chromium
 from tests.results import DEVICE, environment, measurement, result, snapshot, steady_blocks
 
 HOSTILE = "</script><img src=x onerror=alert(1)><b title='\"&amp;{{ 7*7 }}\x1b[31m\u202e"
-VOID = {"meta", "br", "rect", "line", "path", "circle"}
+VOID = {"meta", "br", "input", "rect", "line", "path", "circle"}
 
 
 @dataclass

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from importlib.metadata import distribution
+from importlib.metadata import distributions
 from pathlib import Path
 
 from edgenet.artifact import sha256
@@ -41,11 +41,18 @@ def runtime_files(given: str) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(package)) as archive:  # pinned by its hash: its members are known
         files = {place: _member(archive, name) for name, place in MEMBERS.items()}
     files["litert/index.js"] = files["litert/index.js"].replace(_SOURCE_MAP, b"").rstrip() + b"\n"
-    licence = distribution("edgenet").read_text("licenses/LICENSE")  # Apache-2.0, as the runtime's
+    files["litert/LICENSE"] = _licence()
+    return files
+
+
+def _licence() -> bytes:
+    """Return the text of Apache-2.0, the runtime's licence and edgenet's."""
+    # In a checkout an .egg-info, which has no licence, may stand before what is installed.
+    found = (row.read_text("licenses/LICENSE") for row in distributions(name="edgenet"))
+    licence = next((text for text in found if text), None)
     if licence is None:
         raise MissingError("the installation lacks its licence text", mend="install edgenet again")
-    files["litert/LICENSE"] = licence.encode()
-    return files
+    return licence.encode()
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

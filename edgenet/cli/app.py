@@ -44,7 +44,8 @@ VERBS = {
     "benchmark": Verb("edgenet.cli.benchmark", "Measure the latency of files on this machine, a board or a phone."),
     "compare": Verb("edgenet.cli.compare", "Tell whether one result is faster or slower than another, beyond noise."),
     "sweep": Verb("edgenet.cli.sweep", "Run variants x precisions x devices, each cell once, resumable."),
-    "report": Verb("edgenet.cli.report", "Write benchmark results as one HTML page, and as CSV."),
+    "report": Verb("edgenet.cli.report", "Write benchmark results or a sweep as one HTML page, and as CSV."),
+    "recommend": Verb("edgenet.cli.recommend", "Name the most accurate file that is fast enough on a device."),
     "devices": Group("edgenet.cli.devices", "List, check and prepare the devices to measure on."),
     "doctor": Verb("edgenet.cli.doctor", "Show what is installed here, and how to get what is not."),
 }

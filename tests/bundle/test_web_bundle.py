@@ -34,7 +34,6 @@ from tests.bundle.small import (
 )
 from tests.bundle.static_server import StaticServer
 from tests.chromium import Chromium, find_chromium
-from tests.verbs import verb
 
 LONGEST_S = 50.0
 PHONE, DESKTOP = (390, 844), (1100, 900)
@@ -263,21 +262,6 @@ def test_the_page_weighs_under_four_megabytes_without_its_model(bundle: Path) ->
     for other in ("litert_wasm_compat_internal", "litert_wasm_internal"):
         sent = [row.file for row in record.files if row.file != record.model and other not in row.file]
         assert sum(len(gzip.compress((bundle / name).read_bytes(), 9)) for name in sent) < 4_000_000
-
-
-@pytest.mark.slow
-def test_lite0_answers_within_a_second_and_a_half(
-    browser: Chromium, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Counted in time of the processor, of all threads of the page: other work on the machine does not count."""
-    assert verb("convert", capsys)("--variant", "lite0", "--int8", "--no-verify", "--out", tmp_path).code == 0
-    done = verb("bundle", capsys)(tmp_path / "lite0-w8a8.tflite", "--platform", "web", "--out", tmp_path / "app")
-    assert done.code == 0, done.err
-    browser.send("Performance.enable")
-    with StaticServer(tmp_path / "app") as server:
-        _open(browser, server)
-        metrics = {row["name"]: row["value"] for row in browser.send("Performance.getMetrics")["metrics"]}
-    assert metrics["ProcessTime"] < 1.5
 
 
 def test_a_title_is_text_and_nothing_else(program: str, browser: Chromium, tmp_path: Path) -> None:
