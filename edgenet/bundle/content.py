@@ -18,6 +18,7 @@ from edgenet.errors import InputError
 from edgenet.labels import labels_of
 from edgenet.manifest import Manifest
 from edgenet.precision import IO_TYPES, IoType
+from edgenet.progress import Report, silent
 
 MODEL_NAME, LABELS_NAME = "model.tflite", "labels.txt"
 
@@ -35,6 +36,7 @@ class Wishes:
     runtime: str = ""  # web: the npm package of the runtime, as a file
     package: str = ""  # android: the package of the Kotlin sources
     api: str = ""  # android: the API that runs the model
+    core_ml: str = ""  # ios: a Python that has coremltools
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,11 @@ class Content:
     golden: Golden
     warnings: tuple[str, ...]
     wishes: Wishes
+    artifact: Artifact
+    report: Report
 
 
-def content_of(artifact: Artifact, name: str, wishes: Wishes) -> Content:
+def content_of(artifact: Artifact, name: str, wishes: Wishes, report: Report = silent) -> Content:
     """Return what a bundle of an artifact holds; raise InputError for one that should not be shipped or cannot be."""
     manifest = artifact.manifest
     if artifact.path.suffix != MODEL_SUFFIX:
@@ -73,6 +77,8 @@ def content_of(artifact: Artifact, name: str, wishes: Wishes) -> Content:
         golden=golden_vectors(model, manifest.to_preprocessing(), labels),
         warnings=warnings,
         wishes=wishes,
+        artifact=artifact,
+        report=report,
     )
 
 

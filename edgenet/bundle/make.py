@@ -19,6 +19,7 @@ from edgenet.bundle.render import render_folder
 from edgenet.errors import InputError
 from edgenet.identity import manifest_identity
 from edgenet.preprocessing import Preprocessing
+from edgenet.progress import Report, silent
 
 PHOTOS_NAME = "preprocessing.json"
 
@@ -32,7 +33,9 @@ class Bundle:
     next_step: str
 
 
-def make_bundle(artifact: Artifact, platform_name: str, out: Path, wishes: Wishes, force: bool = False) -> Bundle:
+def make_bundle(
+    artifact: Artifact, platform_name: str, out: Path, wishes: Wishes, force: bool = False, report: Report = silent
+) -> Bundle:
     """Write the bundle of an artifact for a platform; the same artifact and wishes give the same bytes.
 
     Raise InputError for what cannot be bundled, a name that the platform's language does not take, or a folder that
@@ -41,9 +44,11 @@ def make_bundle(artifact: Artifact, platform_name: str, out: Path, wishes: Wishe
     platform = parse_platform(platform_name, wishes.api)
     if wishes.package and not platform.takes_package:
         raise InputError(f"--package says nothing to {platform_name}", allowed="--platform android")
+    if wishes.core_ml and not platform.takes_core_ml:
+        raise InputError(f"--core-ml says nothing to {platform_name}", allowed="--platform ios")
     check_place(out, force)
     given = wishes.name or platform.default_name(artifact.manifest.variant)
-    content = content_of(artifact, platform.check_name(given), wishes)
+    content = content_of(artifact, platform.check_name(given), wishes, report)
     if content.input.type not in platform.inputs:
         what = platform.api or platform_name
         raise InputError(

@@ -43,6 +43,19 @@ _JVM_TAKEN = (
     "org.tensorflow",
 )  # fmt: skip
 LONGEST_PACKAGE = 100
+# Swift's words, those that stand before a member, and modules and types that the sources of a package use: a module of
+# such a name would hide them. A file system that knows no capitals takes them in any writing.
+_SWIFT_TEXT = """
+actor any as associatedtype async await break case catch class continue default defer deinit do else enum extension
+fallthrough false fileprivate for func guard if import in init inout internal is let macro nil nonisolated open operator
+package precedencegroup private protocol public repeat rethrows return self some static struct subscript super switch
+throw throws true try type typealias var where while
+answer classifier classifiererror clitert coregraphics coreml corevideo foundation golden imageio litert
+litertmetalaccelerator litertmodel model packagedescription photo preprocessing processor refusal swift testing uikit
+videotoolbox xctest
+"""
+SWIFT_WORDS = frozenset(_SWIFT_TEXT.split())
+_SWIFT = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 # What pub lets no package be called, and the packages that Flutter or the bundle itself bring along.
 _DART_TEXT = """
 assert async await break case catch class const continue default do else enum extends false final finally for if in is
@@ -78,6 +91,16 @@ def c_name(name: str) -> str:
 def android_name(name: str) -> str:
     """Return a name for a Gradle module, its assets and the end of a package; raise InputError for one that cannot."""
     return _snake(name, JVM_WORDS, "Java or Kotlin")
+
+
+def swift_name(name: str) -> str:
+    """Return a name for a Swift package, its module and its tests; raise InputError for one that cannot be."""
+    if len(name) > LONGEST_NAME or not _SWIFT.fullmatch(name):
+        allowed = f"a-z, A-Z, 0-9 and _, beginning with a letter, at most {LONGEST_NAME} characters"
+        raise InputError(f"--name cannot be {name[:80]!r}", allowed=allowed)
+    if name.lower() in SWIFT_WORDS:
+        raise InputError(f"--name cannot be {name!r}: Swift has a meaning for it", mend=f"try {name}Classifier")
+    return name
 
 
 def jvm_package(name: str) -> str:
@@ -139,3 +162,8 @@ def _snake(name: str, words: frozenset[str], language: str) -> str:
 def default_name(variant: str) -> str:
     """Return the name of a bundle that was given none, made from its variant: lite0_classifier."""
     return f"{re.sub('[^a-z0-9]+', '_', variant.lower()).strip('_')}_classifier"
+
+
+def default_swift_name(variant: str) -> str:
+    """Return the name of a Swift package that was given none: Lite0Classifier."""
+    return "".join(part.capitalize() for part in default_name(variant).split("_"))

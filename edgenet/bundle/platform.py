@@ -43,6 +43,7 @@ class Platform:
     api: str = ""  # which of its `apis` this row is
     apis: Mapping[str, Platform] = field(default_factory=dict)  # a row for each value of --api
     api_templates: str = ""  # a second folder: what differs from one of them to the next
+    takes_core_ml: bool = False  # whether --core-ml has a meaning
     inputs: tuple[IoType, ...] = IO_TYPES
     variables: Callable[[Content], Mapping[str, object]] = no_variables  # of its templates, beside those of all
     more: Callable[[Content, Files], Files] = nothing_more

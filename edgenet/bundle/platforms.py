@@ -3,6 +3,7 @@
 from edgenet.bundle.android_module import ANDROID
 from edgenet.bundle.c_sources import C
 from edgenet.bundle.flutter_package import FLUTTER
+from edgenet.bundle.ios_package import IOS
 from edgenet.bundle.platform import Platform
 from edgenet.bundle.python_package import PYTHON
 from edgenet.bundle.react_native_package import REACT_NATIVE
@@ -13,6 +14,7 @@ PLATFORMS: dict[str, Platform] = {
     "android": ANDROID,
     "c": C,
     "flutter": FLUTTER,
+    "ios": IOS,
     "python": PYTHON,
     "react-native": REACT_NATIVE,
     "web": WEB,

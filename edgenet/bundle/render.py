@@ -16,7 +16,10 @@ _MARKUP = (".html", ".svg", ".xml")
 
 
 def render_folder(platform: str, variables: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the bundle's files by path, from all templates of a platform; a variable that is missing is an error."""
+    """Return the bundle's files by path, from all templates of a platform; a variable that is missing is an error.
+
+    A template that writes nothing makes no file.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name) and name.removesuffix(SUFFIX).endswith(_MARKUP),  # type: ignore[union-attr]  # bool(name) saw to None
@@ -32,4 +35,4 @@ def render_folder(platform: str, variables: Mapping[str, Any]) -> dict[str, byte
         named = path.relative_to(folder).as_posix().removesuffix(SUFFIX)
         target = _PLACES.sub(lambda place: str(variables[place[1]]), named)
         files[target] = environment.get_template(inside).render(variables).encode()
-    return files
+    return {path: file for path, file in files.items() if file}

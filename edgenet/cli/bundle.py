@@ -20,7 +20,7 @@ ArtifactPath = Annotated[
     Path | None, typer.Argument(metavar="ARTIFACT", show_default=False, help="A .tflite file with its manifest.")
 ]
 PlatformFlag = Annotated[
-    str, typer.Option("--platform", metavar="P", help="android, c, flutter, python, react-native or web.")
+    str, typer.Option("--platform", metavar="P", help="android, c, flutter, ios, python, react-native or web.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder.")]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Of the package, the functions or the page.")]
@@ -40,6 +40,9 @@ Package = Annotated[
 ]
 Api = Annotated[
     str, typer.Option("--api", metavar="A", help="android: litert (unless said), mediapipe or tflite runs the model.")
+]
+CoreML = Annotated[
+    str, typer.Option("--core-ml", metavar="PYTHON", help="ios: also a Core ML model, by a Python with coremltools.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Check = Annotated[Path | None, typer.Option("--check", metavar="DIR", help="Check a bundle instead of writing one.")]
@@ -66,6 +69,7 @@ def command(
     runtime: Runtime = "",
     package: Package = "",
     api: Api = "",
+    core_ml: CoreML = "",
     force: Force = False,
     check: Check = None,
     as_json: Json = False,
@@ -76,10 +80,11 @@ def command(
     edgenet bundle lite0-w8a8.tflite --platform web --out page
     edgenet bundle lite0-w8a8.tflite --platform python --out pi --name flowers --labels flowers.txt
     edgenet bundle lite0-w8a8.tflite --platform android --out flowers --package com.example.flowers
+    edgenet bundle lite0-w8a8.tflite --platform ios --out Flowers --core-ml coreml/bin/python
     edgenet bundle --check page
     """
     if check is not None:
-        texts = (platform, name, labels, author, license, runtime, package, api)
+        texts = (platform, name, labels, author, license, runtime, package, api, core_ml)
         if any((artifact, out, *texts, allow_random, allow_failed, force)):
             raise InputError("--check DIR stands alone", allowed="--json beside it", mend="drop the rest")
         _check(check, as_json)
@@ -92,9 +97,11 @@ def command(
     from edgenet.bundle.content import Wishes
     from edgenet.bundle.make import make_bundle
     from edgenet.cli.one_artifact import one_artifact
+    from edgenet.cli.progress import StepProgress
 
-    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package, api=api)
-    made = make_bundle(one_artifact(artifact), platform, out, wishes, force)
+    wishes = Wishes(name, labels, author, license, allow_random, allow_failed, runtime, package, api, core_ml)
+    with StepProgress() as report:
+        made = make_bundle(one_artifact(artifact), platform, out, wishes, force, report)
     _show_made(made, as_json)
 
 

@@ -26,8 +26,11 @@ from tests.bundle.small import LABELS, small_artifact, small_bundle, small_wishe
 from tests.test_artifact import ENVIRONMENT
 from tests.verbs import verb
 
-OFFLINE = ("android", "c", "flutter", "python", "react-native")  # platforms whose bundles need nothing from elsewhere
-SOURCES = {".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".dart", ".yaml", ".ts"}
+OFFLINE = ("android", "c", "flutter", "ios", "python", "react-native")  # platforms whose bundles need nothing else
+SOURCES = {
+    ".py", ".c", ".h", ".txt", ".md", ".toml", ".json", ".kt", ".kts", ".xml", ".pro", ".dart", ".yaml", ".ts",
+    ".swift",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +161,7 @@ LINES = (
     Line(
         "unknown platform",
         ("ARTIFACT", "--platform", "palm", "--out", "NEW"),
-        "unknown --platform 'palm'; allowed: android, c, flutter, python, react-native, web",
+        "unknown --platform 'palm'; allowed: android, c, flutter, ios, python, react-native, web",
     ),
     Line("absent", ("absent.tflite", "--platform", "c", "--out", "NEW"), "absent.tflite does not exist"),
     Line("existing", ("ARTIFACT", "--platform", "c", "--out", "THERE"), "exists; name another folder, or replace"),
