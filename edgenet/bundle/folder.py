@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,10 +28,10 @@ def check_place(out: Path, force: bool) -> None:
 def write_folder(out: Path, files: Mapping[str, bytes], force: bool) -> None:
     """Write files by their path inside `out`; an interrupt or a full disk leaves whatever stood there as it was."""
     check_place(out, force)
-    temporary: Path | None = None
+    # Named before it is made: an interrupt just behind that would leave a folder that nobody knows of.
+    temporary = out.parent / f".{out.name}.{secrets.token_hex(8)}"
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        temporary.mkdir(parents=True, mode=0o700)
         fresh = temporary / "new"
         for name, content in files.items():
             path = fresh / inner_path(name)
@@ -47,9 +47,8 @@ def write_folder(out: Path, files: Mapping[str, bytes], force: bool) -> None:
             mend=f"{size_bytes / 1e6:.1f} MB are needed in a folder that you may write to (--out DIR)",
         ) from error
     finally:
-        if temporary:
-            _restore(temporary / "old", out)
-            shutil.rmtree(temporary, ignore_errors=True)
+        _restore(temporary / "old", out)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _restore(old: Path, out: Path) -> None:
