@@ -24,7 +24,7 @@ from benchmarks.accuracy import work
 from benchmarks.accuracy.lineup import Lineup, find_field, line_up
 from benchmarks.accuracy.record import EvaluationRecord
 from benchmarks.accuracy.run import PART_IMAGES, Pass, evaluate_all
-from benchmarks.accuracy.workers import process_pool
+from benchmarks.pools.processes import process_pool
 from converters.verify import all_logits
 from edgenet.artifact import find_artifacts
 from edgenet.errors import InputError

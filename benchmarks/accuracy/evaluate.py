@@ -19,9 +19,9 @@ from benchmarks.accuracy.record import (
     MachineRecord,
 )
 from benchmarks.accuracy.run import PART_IMAGES, Pass, evaluate_all
-from benchmarks.accuracy.workers import process_pool
+from benchmarks.pools.open_pool import open_pool
 from converters.evidence import tool_versions
-from devices.on_device.board import board_facts, usable_cores
+from devices.on_device.board import board_facts
 from edgenet.atomic import make_folder, write_files
 from edgenet.errors import InputError
 from edgenet.labelled.stream import LabelledImages, open_labelled
@@ -39,6 +39,7 @@ class Request:
     reference: Path | None = None
     max_unreadable: float = 0.01  # a share of the images, as a training's recipe has it
     out: Path | None = None
+    scheduler: str = ""  # a Dask scheduler's address; "": processes of this machine
 
 
 def evaluate(request: Request, command: Sequence[str], report: Report) -> EvaluationRecord:
@@ -58,9 +59,9 @@ def evaluate(request: Request, command: Sequence[str], report: Report) -> Evalua
     with tempfile.TemporaryDirectory() as scratch:
         lineup = line_up(field, request.reference, Path(scratch), report)
         started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        workers = min(usable_cores(), -(-data.count // PART_IMAGES))
-        with process_pool(workers) as pool:
-            found = evaluate_all(lineup.job, data, pool, workers, request.max_unreadable, report)
+        with open_pool(request.scheduler, at_most=-(-data.count // PART_IMAGES)) as pool:
+            workers = pool.workers
+            found = evaluate_all(lineup.job, data, pool, workers, request.max_unreadable, report, pool.ship)
     result = _record(request, field, lineup, data, found, workers, started_at, command)
     if request.out is not None:
         document = (result.model_dump_json(indent=2) + "\n").encode()
@@ -87,6 +88,7 @@ def _record(
         files=files,
         intervals=INTERVALS,
         machine=machine_record(workers),
+        scheduler=request.scheduler,
         tool_versions=tool_versions(),
         command=tuple(word.encode(errors="replace").decode() for word in command),  # names of files may be no UTF-8
         started_at=started_at,

@@ -121,6 +121,7 @@ class EvaluationRecord(Record):
     files: tuple[FileRecord, ...]
     intervals: str
     machine: MachineRecord
+    scheduler: str = ""  # of the cluster whose workers ran the files; the machine is then the one that asked
     tool_versions: dict[str, str]
     command: tuple[str, ...]
     started_at: str  # ISO 8601, UTC

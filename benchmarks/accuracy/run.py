@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 
 from benchmarks.accuracy.tally import Tally
-from benchmarks.accuracy.work import Job, Part, evaluate_part
+from benchmarks.accuracy.work import Job, Part, ShippedJob, evaluate_part
+from benchmarks.pools.pool import Pool
 from edgenet.errors import InputError
 from edgenet.labelled.example import Example
 from edgenet.labelled.stream import LabelledImages
@@ -42,18 +43,24 @@ class Pass:
 
 
 def evaluate_all(
-    job: Job, data: LabelledImages, pool: Executor, workers: int, max_unreadable: float, report: Report
+    job: Job,
+    data: LabelledImages,
+    pool: Executor | Pool,
+    workers: int,
+    max_unreadable: float,
+    report: Report,
+    ship: Callable[[Job], object] = ShippedJob,
 ) -> Pass:
     """Run every image through every file; memory does not grow with the number of images.
 
-    The result does not depend on the executor: parts are the same ones, added in the same order. Raise InputError if
-    more than a share of `max_unreadable` cannot be used, or a worker dies.
+    The result does not depend on the pool: parts are the same ones, added in the same order. `ship` is the pool's way
+    to hand out a job. Raise InputError if more than a share of `max_unreadable` cannot be used, or a worker dies.
     """
     tallies = tuple(Tally() for _ in job.subjects)
     unreadable, digest, images = SkippedCount(), hashlib.sha256(), 0
     start = time.perf_counter()
     report(STEP, 0, data.count)
-    for part in _parts(job, data, pool, workers):
+    for part in _parts(ship(job), data, pool, workers):
         for total, more in zip(tallies, part.tallies, strict=True):
             total.merge(more)
         for image in part.images:
@@ -67,13 +74,14 @@ def evaluate_all(
     return Pass(tallies, images, unreadable, digest.hexdigest(), time.perf_counter() - start)
 
 
-def _parts(job: Job, data: Iterable[Example], pool: Executor, workers: int) -> Iterator[Part]:
+def _parts(shipped: object, data: Iterable[Example], pool: Executor | Pool, workers: int) -> Iterator[Part]:
     """Yield the counts of all parts in order, a few of them in flight."""
     waiting: deque[Future[Part]] = deque()
+    submit: Callable[..., Future[Part]] = pool.submit
     rest = iter(data)
     try:
         while batch := list(islice(rest, PART_IMAGES)):
-            waiting.append(pool.submit(evaluate_part, job, batch))
+            waiting.append(submit(evaluate_part, shipped, batch))
             if len(waiting) >= PARTS_A_WORKER * workers:
                 yield waiting.popleft().result()
         while waiting:

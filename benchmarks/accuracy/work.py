@@ -46,6 +46,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class ShippedJob:
+    """A job with the bytes of its files, for workers that do not see this machine's disk; () where they do."""
+
+    job: Job
+    contents: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
 class SeenImage:
     """An image that was evaluated; the SHA-256 is that of its bytes."""
 
@@ -73,13 +81,12 @@ class _Loaded(threading.local):
 _loaded = _Loaded()
 
 
-def evaluate_part(job: Job, examples: Sequence[Example], contents: Sequence[bytes] = ()) -> Part:
+def evaluate_part(shipped: ShippedJob, examples: Sequence[Example]) -> Part:
     """Run some images through every file of a job, loaded once a worker; one image is in memory at a time.
 
-    `contents` are the files' bytes where their paths are another machine's. Raise InputError for a file that is not the
-    job's any more, GateFailed for answers that are no numbers.
+    Raise InputError for a file that is not the job's any more, GateFailed for answers that are no numbers.
     """
-    models = _models(job, contents)
+    job, models = shipped.job, _models(shipped)
     images: list[SeenImage] = []
     unreadable: list[Skipped] = []
     rows: list[list[NDArray[np.float32]]] = []
@@ -111,11 +118,12 @@ def _tallies(job: Job, rows: list[list[NDArray[np.float32]]], images: list[SeenI
     )
 
 
-def _models(job: Job, contents: Sequence[bytes]) -> Sequence[LoadedModel]:
+def _models(shipped: ShippedJob) -> Sequence[LoadedModel]:
+    job = shipped.job
     if _loaded.job != job:
         _loaded.job, _loaded.models = None, ()  # the files of another job need not stay beside these
-        found = contents or [read_model_file(Path(row.path), "a .tflite or .onnx") for row in job.subjects]
-        _loaded.models = [_model(row, content) for row, content in zip(job.subjects, found, strict=True)]
+        contents = shipped.contents or [read_model_file(Path(row.path), "a .tflite or .onnx") for row in job.subjects]
+        _loaded.models = [_model(row, content) for row, content in zip(job.subjects, contents, strict=True)]
         _loaded.job = job
     return _loaded.models
 

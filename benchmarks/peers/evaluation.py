@@ -24,8 +24,8 @@ from PIL import Image
 
 from benchmarks.accuracy.lineup import Lineup, find_field, line_up
 from benchmarks.accuracy.run import PART_IMAGES, evaluate_all
-from benchmarks.accuracy.workers import process_pool
 from benchmarks.peers.ratios import Ratio, Side, arguments, exit_with, interleaved, machine, positive, show
+from benchmarks.pools.processes import process_pool
 from converters.api import convert
 from converters.runtime import Runner
 from devices.on_device.board import usable_cores

@@ -23,9 +23,9 @@ from benchmarks.accuracy.lineup import find_field, line_up
 from benchmarks.accuracy.work import Job
 from benchmarks.peers.evaluation import repeated
 from benchmarks.peers.ratios import Ratio, arguments, exit_with, interleaved, machine, positive, show
-from benchmarks.sweep.dask_pool import dask_pool
+from benchmarks.pools.dask_pool import dask_pool
+from benchmarks.pools.pool import Pool, ProcessPool
 from benchmarks.sweep.loop import Loop, Task
-from benchmarks.sweep.pool import Pool, ProcessPool
 from benchmarks.sweep.shards import Total, evaluate_shard, shards
 from converters.api import convert
 from edgenet.labelled.stream import LabelledImages, open_labelled

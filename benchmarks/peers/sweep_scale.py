@@ -21,14 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.work import Job
+from benchmarks.accuracy.work import Job, ShippedJob
 from benchmarks.peers.ratios import arguments, exit_with, machine, positive
 from benchmarks.peers.sweep_dask import cluster
+from benchmarks.pools.dask_pool import dask_pool
+from benchmarks.pools.pool import Pool
 from benchmarks.sweep.benchmark_step import Line
-from benchmarks.sweep.dask_pool import dask_pool
 from benchmarks.sweep.loop import Loop, Task
-from benchmarks.sweep.pool import Pool
-from benchmarks.sweep.shards import SHARD_IMAGES, ShippedJob
+from benchmarks.sweep.shards import SHARD_IMAGES
 from benchmarks.sweep.store import open_store
 from converters.api import convert
 from converters.runtime import Runner, load_runner

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.sweep.pool import Pool, SchedulerGone
+from benchmarks.pools.pool import Pool, SchedulerGone
 from benchmarks.sweep.record import FailureRecord, Step
 from benchmarks.sweep.tasks import Timed, timed
 from edgenet.errors import EdgenetError, GateFailed

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.accuracy.lineup import find_field
+from benchmarks.pools.open_pool import open_pool
 from benchmarks.sweep.benchmark_step import Lines
 from benchmarks.sweep.check_step import checks
 from benchmarks.sweep.convert_step import conversions
@@ -16,7 +17,6 @@ from benchmarks.sweep.evaluate_step import begin, give_up
 from benchmarks.sweep.found import File
 from benchmarks.sweep.grid import Grid
 from benchmarks.sweep.loop import Loop
-from benchmarks.sweep.open_pool import open_pool
 from benchmarks.sweep.record import RESULT_NAME, SweepRecord
 from benchmarks.sweep.results import sweep_record
 from benchmarks.sweep.store import open_store

@@ -16,20 +16,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.tally import BINS, Tally
-from benchmarks.accuracy.work import Job, Part, evaluate_part
+from benchmarks.accuracy.work import Part, ShippedJob, evaluate_part
 from edgenet.agreement import Comparison
 from edgenet.labelled.example import Example
 from edgenet.photos import Skipped
 
 SHARD_IMAGES = 64
-
-
-@dataclass(frozen=True)
-class ShippedJob:
-    """A job with the bytes of its files, for workers that do not see this machine's disk; () where they do."""
-
-    job: Job
-    contents: tuple[bytes, ...] = ()
 
 
 def shards(examples: Iterable[Example]) -> Iterator[list[Example]]:
@@ -44,7 +36,7 @@ def evaluate_shard(shipped: ShippedJob, examples: Sequence[Example]) -> dict[str
 
     Raise InputError or GateFailed as `benchmarks.accuracy.work.evaluate_part` does.
     """
-    return to_document(evaluate_part(shipped.job, examples, shipped.contents))
+    return to_document(evaluate_part(shipped, examples))
 
 
 def to_document(part: Part) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from benchmarks.pools.pool import Pool
 from benchmarks.sweep.found import File, Found
 from benchmarks.sweep.grid import Grid
 from benchmarks.sweep.loop import Loop, failure
-from benchmarks.sweep.pool import Pool
 from benchmarks.sweep.record import Step
 from benchmarks.sweep.store import Entry, Ran, Store
 from edgenet.progress import Report

@@ -39,6 +39,9 @@ Reference = Annotated[
 MaxUnreadable = Annotated[
     float, typer.Option("--max-unreadable", metavar="F", help="Stop above this share of unreadable images, 0 to 1.")
 ]
+Scheduler = Annotated[
+    str, typer.Option("--scheduler", metavar="ADDRESS", help="Let a Dask cluster's workers do it: tcp://HOST:8786.")
+]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write evaluate.json and evaluate.html there.")]
 
 FIGURES = (
@@ -76,6 +79,7 @@ def command(
     reference: Reference = None,
     max_unreadable: MaxUnreadable = 0.01,
     out: Out = None,
+    scheduler: Scheduler = "",
     as_json: Json = False,
 ) -> None:
     """Tell how often files name what labelled images show: top-1, top-5, calibration error, each class, confusion.
@@ -91,7 +95,7 @@ def command(
 
     if not data:
         raise InputError("no images were given", allowed="--data DIR", mend="one folder a class, or a labels.csv in it")
-    request = Request(tuple(files), data, reference, max_unreadable, out)
+    request = Request(tuple(files), data, reference, max_unreadable, out, scheduler)
     with StepProgress() as report:
         result = evaluate(request, ("edgenet", *sys.argv[1:]), report)
     if as_json:

@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmarks.accuracy.work import Job
+from benchmarks.accuracy.work import Job, ShippedJob
+from benchmarks.pools.pool import Pool
 from benchmarks.sweep import convert_step, run
 from benchmarks.sweep.grid import grid_of_values
-from benchmarks.sweep.pool import Pool
 from benchmarks.sweep.record import SweepRecord
 from benchmarks.sweep.run import Request, run_sweep
-from benchmarks.sweep.shards import ShippedJob
 from benchmarks.sweep.tasks import Conversion, Files, files_of
 from edgenet.errors import GateFailed
 from edgenet.precision import Precision

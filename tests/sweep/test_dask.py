@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.accuracy.evaluate import Request, evaluate
+from benchmarks.pools.dask_pool import DaskPool, dask_pool
+from benchmarks.pools.open_pool import open_pool
 from benchmarks.sweep import run
-from benchmarks.sweep.dask_pool import DaskPool, dask_pool
-from benchmarks.sweep.open_pool import open_pool
 from edgenet.errors import InputError, MissingError
+from edgenet.progress import silent
 from tests.sweep.dask_cluster import Cluster, dask_cluster
 from tests.sweep.small_sweep import SmallSweep, class_folders, given, small_sweep
+from tests.test_artifact import write_small
 
 __all__ = ["small_sweep"]  # a fixture
 
@@ -57,6 +61,15 @@ def test_a_cluster_finds_what_this_process_finds(
     assert small_sweep.pool.calls == ["convert_small"]
 
 
+def test_evaluate_on_a_cluster_counts_what_processes_count(cluster: Cluster, tmp_path: Path) -> None:
+    write_small(tmp_path / "files", ["fp32", "w8a8"])
+    request = Request((tmp_path / "files",), str(class_folders(tmp_path / "photos", 40)))
+    here = evaluate(request, ("test",), silent)
+    there = evaluate(replace(request, scheduler=cluster.address), ("test",), silent)
+    assert there.scheduler == cluster.address
+    assert (there.files, there.data) == (here.files, here.data)
+
+
 @pytest.mark.parametrize(
     ("address", "error", "message"),
     [
@@ -65,7 +78,7 @@ def test_a_cluster_finds_what_this_process_finds(
     ],
 )
 def test_no_scheduler(address: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.sweep.dask_pool.CONNECT_S", 1.0)
+    monkeypatch.setattr("benchmarks.pools.dask_pool.CONNECT_S", 1.0)
     with pytest.raises(error) as caught, open_pool(address):
         pass
     assert message in str(caught.value)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.pools.open_pool import open_pool
 from benchmarks.sweep.loop import BUG_EXIT_CODE, Loop, Task, failure
-from benchmarks.sweep.open_pool import open_pool
 from edgenet.errors import GateFailed, InputError, MissingError
 from tests.sweep.small_sweep import InlinePool
 

@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.work import Job
-from benchmarks.sweep.pool import SchedulerGone
-from benchmarks.sweep.shards import ShippedJob
+from benchmarks.accuracy.work import Job, ShippedJob
+from benchmarks.pools.pool import SchedulerGone
 from converters.model_file import read_model_file
 from edgenet.errors import GateFailed, InputError, MissingError
 

@@ -1,4 +1,4 @@
-"""Where a sweep's tasks run: what every pool offers, and the pool of this machine's processes."""
+"""What every pool of workers offers, and the pool of this machine's processes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from benchmarks.accuracy.work import Job
-from benchmarks.accuracy.workers import process_pool
-from benchmarks.sweep.shards import ShippedJob
+from benchmarks.accuracy.work import Job, ShippedJob
+from benchmarks.pools.processes import process_pool
 from edgenet.errors import MissingError
 
 
