@@ -115,6 +115,8 @@ def hundred_devices() -> tuple[float, int]:
     for line in lines * FILES_A_DEVICE:
         loop.watch(line.submit(_wait), ended.append)
     loop.run()
+    for line in lines:
+        line.close()
     if len(ended) != DEVICES * FILES_A_DEVICE:
         raise RuntimeError(f"{len(ended)} measurements came back")
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -42,7 +42,7 @@ class Line:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._waiting: queue.SimpleQueue[tuple[Measuring, Future[Any]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Measuring, Future[Any]] | None] = queue.SimpleQueue()
         self._down: MissingError | None = None
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -52,9 +52,13 @@ class Line:
         self._waiting.put((measuring, future))
         return future
 
+    def close(self) -> None:
+        """Let the thread end once nothing waits any more."""
+        self._waiting.put(None)
+
     def _run(self) -> None:
-        while True:
-            measuring, future = self._waiting.get()
+        while (task := self._waiting.get()) is not None:
+            measuring, future = task
             try:
                 future.set_result(self._measured(measuring))
             except Exception as error:  # whatever it is: it is raised where the future is looked at
@@ -94,8 +98,15 @@ class Lines:
             if address.kind == LOCAL:
                 self._here.append(partial(_measure_here, sweep, file, device, key, measuring))
             else:
-                line = self._lines.setdefault(str(address), Line(device))
+                if str(address) not in self._lines:
+                    self._lines[str(address)] = Line(device)
+                line = self._lines[str(address)]
                 sweep.loop.watch(line.submit(measuring), partial(_ended, sweep, file, device, key))
+
+    def close(self) -> None:
+        """Let the threads of all devices end."""
+        for line in self._lines.values():
+            line.close()
 
     def run_here(self) -> None:
         """Measure this machine, which nothing else works on now."""

@@ -65,7 +65,10 @@ def _run(sweep: Sweep) -> None:
     lines, opened = Lines(), _Opened(sweep.grid.data)
     sweep.tick(0)
     sweep.loop.add(conversions(sweep, partial(_follow, sweep, lines, opened)))
-    sweep.loop.run()
+    try:
+        sweep.loop.run()
+    finally:
+        lines.close()
     lines.run_here()
 
 

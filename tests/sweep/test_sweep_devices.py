@@ -41,6 +41,8 @@ def test_a_line_measures_one_file_at_a_time_and_lines_go_beside_each_other() -> 
     futures = [lines[name].submit(partial(measuring, name)) for name in "aaabbb"]
     assert [future.result(10).result for future in futures] == list("aaabbb")
     assert most == {"one": 1, "both": 2}
+    for line in lines.values():
+        line.close()
 
 
 @pytest.mark.parametrize(
