@@ -45,6 +45,7 @@ from edgenet.variants import VARIANTS
 from edgenet.weights.packaged import packaged_weights
 from edgenet.weights.record import Weights
 from tests.networks import IMAGENET_MEAN, IMAGENET_STD, pictures, small_weights
+from tests.processors import EXACT, needs_vnni
 
 FAMILIES = ("b", "lite", "edgetpu", "v2")
 FLOATS: tuple[Precision, ...] = ("fp32", "fp16", "w8")
@@ -111,6 +112,7 @@ def test_float_arithmetic_gives_the_same_logits(written: Written, family: str, p
     assert np.ptp(wanted) > 0
 
 
+@needs_vnni
 @pytest.mark.parametrize("family", FAMILIES)
 def test_integer_arithmetic_gives_the_same_logits_to_two_steps(written: Written, family: str) -> None:
     tflite, other = written[family, "w8a8"]
@@ -129,6 +131,7 @@ def test_every_op_of_an_int8_file_runs_in_integers(written: Written, family: str
     assert ops["QLinearConv"] == convolutions > 5
 
 
+@needs_vnni
 def test_a_mean_and_std_a_channel_stay_integer_too(tmp_path: Path) -> None:
     tflite, other = write_both(small_weights("b", IMAGENET_MEAN, IMAGENET_STD), tmp_path, ["w8a8"])
     assert set(optimized_ops(other.path.read_bytes())) <= INTEGER_OPS
@@ -149,7 +152,7 @@ def test_there_is_one_transpose_and_names_are_those_of_tflite(
 
 def test_packaged_lite0_answers_as_its_tflite_file(tmp_path: Path) -> None:
     weights = packaged_weights(VARIANTS["lite0"])
-    fp32, fp32_onnx, w8a8, w8a8_onnx = write_both(weights, tmp_path, ["fp32", "w8a8"])
+    fp32, fp32_onnx, w8a8, w8a8_onnx = write_both(weights, tmp_path, ["fp32", "w8a8"], EXACT)
     wanted = _answers(fp32)
     assert np.abs(_answers(fp32_onnx) - wanted).max() <= 1e-4 * np.abs(wanted).max()
     step = load_runner(w8a8.path.read_bytes()).outputs[0].scale
@@ -194,7 +197,7 @@ def test_diagnosis_is_that_of_the_tflite_file(written: Written, precision: Preci
 # Processors and ends
 
 
-@pytest.mark.parametrize("cpu", ["x86-vnni", "arm"])
+@pytest.mark.parametrize("cpu", [pytest.param("x86-vnni", marks=needs_vnni), "arm"])
 @pytest.mark.parametrize("io", IO_TYPES)
 def test_ends_mean_what_they_mean_in_tflite(tmp_path: Path, io: IoType, cpu: OnnxCpu) -> None:
     tflite, other = write_both(small_weights("lite"), tmp_path, ["w8a8"], OnnxOptions(cpu=cpu), io)

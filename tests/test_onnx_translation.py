@@ -22,6 +22,7 @@ from converters.quantize import ActivationData, quantize_model
 from converters.ranges import SIGMOID_RANGE, Range
 from converters.runtime import load_runner
 from edgenet.errors import InputError
+from tests.processors import needs_vnni
 
 Op, Fused, Padding = schema.BuiltinOperator, schema.ActivationFunctionType, schema.Padding
 SIDE_PX, CHANNELS = 9, 4
@@ -193,7 +194,7 @@ def test_a_float_op_gives_the_same_answer(name: str) -> None:
     assert np.ptp(wanted) > 0
 
 
-@pytest.mark.parametrize("cpu", ["x86-vnni", "arm"])
+@pytest.mark.parametrize("cpu", [pytest.param("x86-vnni", marks=needs_vnni), "arm"])
 @pytest.mark.parametrize("name", OPS)
 def test_an_8_bit_op_gives_the_same_answer_to_a_step(name: str, cpu: OnnxCpu) -> None:
     model = _eight_bits(name, _graph(OPS[name]))

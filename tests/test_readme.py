@@ -29,6 +29,8 @@ MEASURES = (
     "sweep", "report",
 )  # fmt: skip
 NUMBER, LAYER = re.compile(r"\b\d+(\.\d+)?(e-\d+)?\b|\bequal\b"), re.compile(r"\S+ \(#\)")
+# How much faster int8 is than float hangs on the processor: without VNNI hardly at all.
+VERDICT = re.compile(r"\b(faster|slower|no difference shown)\b")
 QUANTILE = re.compile(r"\bmedians\b|\b10th percentiles\b")  # which of the two shows a difference is up to the noise
 
 
@@ -109,7 +111,9 @@ def _expanded(word: str, folder: Path) -> list[str]:
 
 def _without_figures(text: str) -> str:
     """Return text with `#` for each number, `LAYER` for a layer with a figure, and single spaces and rules."""
-    lines = [LAYER.sub("LAYER", NUMBER.sub("#", QUANTILE.sub("#", line))) for line in text.splitlines()]
+    lines = [
+        LAYER.sub("LAYER", NUMBER.sub("#", QUANTILE.sub("#", VERDICT.sub("#", line)))) for line in text.splitlines()
+    ]
     return "\n".join(re.sub(r"─+", "─", re.sub(r" +", " ", line)).strip() for line in lines)
 
 

@@ -15,7 +15,7 @@ from converters import conversion
 from converters.cross_images import FEWEST_IMAGES, MOST_IMAGES, SLOW_BUDGET_MACS, file_macs, image_limit
 from converters.cross_runtime import Answers, Source, Study, answers_here, prepare
 from converters.cross_table import failures, tabulate
-from converters.onnx_file.options import FileChoice, OnnxOptions
+from converters.onnx_file.options import FileChoice
 from converters.procedural import procedural_image
 from converters.runtime import Kernels, Runner
 from converters.runtimes import RUNTIMES, parse_runtimes
@@ -24,6 +24,7 @@ from edgenet.errors import InputError
 from edgenet.layers import expand
 from edgenet.progress import silent
 from tests.networks import CLASSES, SIDE_PX, small_variant
+from tests.processors import EXACT
 from tests.test_artifact import write_small
 from tests.verbs import Run, verb
 
@@ -213,7 +214,7 @@ def test_a_row_far_off_is_seen(study: Study) -> None:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a small network as .tflite and .onnx, fp32 and w8a8."""
     folder = tmp_path_factory.mktemp("both")
-    files = FileChoice(("tflite", "onnx"), OnnxOptions())
+    files = FileChoice(("tflite", "onnx"), EXACT)
     request = conversion.Request(
         small_variant("lite"),
         (("fp32", "float32"), ("w8a8", "uint8")),
