@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.accuracy.figures import file_record, passed_over
+from benchmarks.accuracy.figures import data_record, file_record
 from benchmarks.accuracy.lineup import Field, Lineup, find_field, line_up
 from benchmarks.accuracy.page import PAGE_NAME, render_page
 from benchmarks.accuracy.record import (
     INTERVALS,
     RESULT_NAME,
-    DataRecord,
     EvaluationRecord,
     MachineRecord,
 )
@@ -84,7 +83,15 @@ def _record(
     rows = zip(field.artifacts, field.names, found.tallies, lineup.references, strict=False)
     files = tuple(file_record(artifact, name, tally, names, reference) for artifact, name, tally, reference in rows)
     return EvaluationRecord(
-        data=_data_record(request, field, data, found, len({label for label, _ in found.tallies[0].answers})),
+        data=data_record(
+            request.data,
+            data,
+            field.classes.count,
+            found.images,
+            found.data_sha256,
+            found.unreadable,
+            len({label for label, _ in found.tallies[0].answers}),
+        ),
         files=files,
         intervals=INTERVALS,
         machine=machine_record(workers),
@@ -94,22 +101,6 @@ def _record(
         started_at=started_at,
         duration_s=found.duration_s,
         images_per_s=found.images_per_s,
-    )
-
-
-def _data_record(
-    request: Request, field: Field, data: LabelledImages, found: Pass, classes_with_images: int
-) -> DataRecord:
-    return DataRecord(
-        place=request.data.encode(errors="replace").decode(),
-        kind=data.kind,
-        labels_by=data.rule,
-        images=found.images,
-        sha256=found.data_sha256,
-        unreadable=passed_over(found.unreadable),
-        passed_over=passed_over(data.passed_over),
-        classes=field.classes.count,
-        classes_with_images=classes_with_images,
     )
 
 

@@ -13,6 +13,7 @@ from benchmarks.accuracy.record import (
     BinRecord,
     CalibrationErrorRecord,
     ClassRecord,
+    DataRecord,
     FileRecord,
     PassedOverRecord,
     ShareRecord,
@@ -21,6 +22,7 @@ from benchmarks.accuracy.tally import BINS, Tally
 from benchmarks.result import ModelRecord
 from edgenet.agreement import proportion
 from edgenet.artifact import Artifact
+from edgenet.labelled.stream import LabelledImages
 from edgenet.labelled.unreadable import SkippedCount
 from edgenet.manifest import InputRecord, SkippedRecord
 
@@ -97,8 +99,30 @@ def calibration_error(tally: Tally) -> CalibrationErrorRecord:
     return CalibrationErrorRecord(expected=expected, binning=BINNING, bins=bins)
 
 
-def passed_over(rows: SkippedCount) -> PassedOverRecord:
-    """Return the images that were not used: how many, and the first of them."""
+def data_record(
+    place: str,
+    data: LabelledImages,
+    classes: int,
+    images: int,
+    sha256: str,
+    unreadable: SkippedCount,
+    classes_with_images: int,
+) -> DataRecord:
+    """Return what was evaluated on: a labelled set, as it was opened and as it turned out."""
+    return DataRecord(
+        place=place.encode(errors="replace").decode(),  # names of files may be no UTF-8
+        kind=data.kind,
+        labels_by=data.rule,
+        images=images,
+        sha256=sha256,
+        unreadable=_passed_over(unreadable),
+        passed_over=_passed_over(data.passed_over),
+        classes=classes,
+        classes_with_images=classes_with_images,
+    )
+
+
+def _passed_over(rows: SkippedCount) -> PassedOverRecord:
     first = tuple(SkippedRecord(name=row.name, reason=row.reason) for row in rows)
     return PassedOverRecord(count=rows.count, first=first)
 

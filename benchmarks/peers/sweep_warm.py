@@ -50,7 +50,7 @@ def copy_steps(out: Path, grid: Grid, measured: SweepRecord) -> None:
                 raise RuntimeError(f"{cell.variant} {cell.precision} was not recorded: {cell.failures}")
             files = {path.name: path.read_bytes() for path in (out / cell.model.file).parent.iterdir()}
             for variant in grid.variants[1:]:
-                key = convert_key(grid, variant, cell.precision, weights_choice(variant, AUTO))
+                key = convert_key(grid, variant, cell.precision, weights_choice(variant, AUTO), "")
                 store.keep(Ran("convert", f"{variant}-{cell.precision}", key, 1.0), {}, files)
             report = out / cell.latencies[0].report
             for number, address in enumerate(grid.devices[1:]):

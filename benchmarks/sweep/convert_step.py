@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from benchmarks.sweep.keys import convert_key, weights_choice, weights_sha256
+from benchmarks.sweep.keys import calibration_stamp, convert_key, weights_choice, weights_sha256
 from benchmarks.sweep.loop import Task
 from benchmarks.sweep.store import Entry, Ran
 from benchmarks.sweep.sweep import Sweep, title
 from benchmarks.sweep.tasks import Conversion, Files, Timed, convert_files
-from edgenet.errors import EdgenetError
 from edgenet.precision import Precision
 
+Keys = Mapping[Precision, str]  # of the files that are missing
 Converted = list[tuple[Precision, Files]]
 Ready = Callable[[str], None]
 """Called with a variant when each of its files is there or has failed."""
@@ -21,21 +21,19 @@ Ready = Callable[[str], None]
 def conversions(sweep: Sweep, ready: Ready) -> Iterator[Task]:
     """Yield a task for each variant of which files are missing."""
     grid = sweep.grid
+    photos = calibration_stamp(grid.calib)
     for variant, given in zip(grid.variants, grid.weights, strict=True):
         choice = weights_choice(variant, given)
-        try:
-            missing = [precision for precision in grid.precisions if not _recorded(sweep, variant, precision, choice)]
-        except EdgenetError as error:  # of the calibration photos, which every variant's key hangs on
-            _give_up(sweep, variant, grid.precisions, error, ready)
-            continue
+        keys = {row: convert_key(grid, variant, row, choice, photos) for row in grid.precisions}
+        missing = {row: key for row, key in keys.items() if not _recorded(sweep, variant, row, key)}
         if missing:
             yield _task(sweep, variant, missing, choice, ready)
         else:
             ready(variant)
 
 
-def _recorded(sweep: Sweep, variant: str, precision: Precision, choice: str) -> bool:
-    entry = sweep.store.find(convert_key(sweep.grid, variant, precision, choice))
+def _recorded(sweep: Sweep, variant: str, precision: Precision, key: str) -> bool:
+    entry = sweep.store.find(key)
     if entry is not None:
         _settle(sweep, variant, precision, entry)
     return entry is not None
@@ -46,32 +44,27 @@ def _settle(sweep: Sweep, variant: str, precision: Precision, entry: Entry) -> N
     sweep.tick()
 
 
-def _task(sweep: Sweep, variant: str, precisions: Sequence[Precision], choice: str, ready: Ready) -> Task:
+def _task(sweep: Sweep, variant: str, keys: Keys, choice: str, ready: Ready) -> Task:
     grid = sweep.grid
-    asked = Conversion(variant, tuple(precisions), choice, weights_sha256(choice), grid.calib, grid.samples, grid.seed)
-    return Task(f"convert {variant}", convert_files, (asked,), partial(_then, sweep, asked, ready))
+    asked = Conversion(variant, tuple(keys), choice, weights_sha256(choice), grid.calib, grid.samples, grid.seed)
+    return Task(f"convert {variant}", convert_files, (asked,), partial(_then, sweep, asked, keys, ready))
 
 
-def _then(
-    sweep: Sweep, asked: Conversion, ready: Ready, ended: Timed[list[tuple[Precision, Files]]] | Exception
-) -> None:
+def _then(sweep: Sweep, asked: Conversion, keys: Keys, ready: Ready, ended: Timed[Converted] | Exception) -> None:
+    variant = asked.variant
     if isinstance(ended, Exception):
-        if len(asked.precisions) > 1:  # one by one, to see which it was
-            sweep.loop.add(iter([_task(sweep, asked.variant, [row], asked.weights, ready) for row in asked.precisions]))
-        else:
-            _give_up(sweep, asked.variant, asked.precisions, ended, ready)
-        return
-    for precision, files in ended.result:
-        key = convert_key(sweep.grid, asked.variant, precision, asked.weights)
-        ran = Ran("convert", title((asked.variant, precision)), key, ended.duration_s / len(ended.result))
-        _settle(sweep, asked.variant, precision, sweep.keep(ran, {}, dict(files)))
-    _ready_if_settled(sweep, asked.variant, ready)
-
-
-def _give_up(sweep: Sweep, variant: str, precisions: Sequence[Precision], error: Exception, ready: Ready) -> None:
-    for precision in precisions:
-        sweep.fail("convert", (variant, precision), error)
-        sweep.tick(sweep.steps_of_a_file())
+        if len(keys) > 1:  # one by one, to see which it was
+            single = [_task(sweep, variant, {row: key}, asked.weights, ready) for row, key in keys.items()]
+            sweep.loop.add(iter(single))
+            return
+        for precision in keys:
+            sweep.fail("convert", (variant, precision), ended)
+            sweep.tick(sweep.steps_of_a_file())
+    else:
+        for precision, files in ended.result:
+            duration_s = ended.duration_s / len(ended.result)
+            ran = Ran("convert", title((variant, precision)), keys[precision], duration_s)
+            _settle(sweep, variant, precision, sweep.keep(ran, {}, dict(files)))
     _ready_if_settled(sweep, variant, ready)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from edgenet.errors import InputError
@@ -23,14 +22,15 @@ class Data:
 def open_data(place: str, classes: Classes) -> Data:
     """Open a labelled set; raise InputError for what is none, or does not fit the classes."""
     images = open_labelled(place, classes)
-    digest = hashlib.sha256()
+    digest, path, stamp = hashlib.sha256(), None, ""
     for row in images:
-        line = f"{row.name} {row.class_index} {row.offset} {row.length} {_stamp(row.path)}\n"
+        if row.path != path:  # the images of a tar file come one after the other
+            path, stamp = row.path, _stamp(row.path)
+        line = f"{row.name} {row.class_index} {row.offset} {row.length} {stamp}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return Data(images, digest.hexdigest())
 
 
-@lru_cache(maxsize=1)  # the images of a shard come one after the other
 def _stamp(path: Path) -> str:
     try:
         found = path.stat()

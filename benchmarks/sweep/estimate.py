@@ -17,7 +17,7 @@ from benchmarks.accuracy.lineup import find_field
 from benchmarks.sweep.data import open_data
 from benchmarks.sweep.found import File, Found
 from benchmarks.sweep.grid import Grid
-from benchmarks.sweep.keys import benchmark_key, check_key, convert_key, evaluate_key, weights_choice
+from benchmarks.sweep.keys import benchmark_key, calibration_stamp, check_key, convert_key, evaluate_key, weights_choice
 from benchmarks.sweep.record import Step
 from benchmarks.sweep.store import Store, peek_store
 from benchmarks.sweep.sweep import title
@@ -107,10 +107,11 @@ def _steps(grid: Grid) -> Iterator[Planned]:
 
 def _recorded(grid: Grid, store: Store) -> set[Planned]:
     done: set[Planned] = set()
+    photos = calibration_stamp(grid.calib)
     for variant, given in zip(grid.variants, grid.weights, strict=True):
         found, choice = Found(), weights_choice(variant, given)
         for precision in grid.precisions:
-            entry = store.find(convert_key(grid, variant, precision, choice))
+            entry = store.find(convert_key(grid, variant, precision, choice, photos))
             if entry:
                 found.keep_model((variant, precision), entry)
                 done.add(("convert", (variant, precision), ""))

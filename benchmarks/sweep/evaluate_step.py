@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.figures import file_record, passed_over
+from benchmarks.accuracy.figures import data_record, file_record
 from benchmarks.accuracy.lineup import Field, Lineup, find_field, line_up
-from benchmarks.accuracy.record import DataRecord
 from benchmarks.sweep.data import Data
 from benchmarks.sweep.found import File
 from benchmarks.sweep.keys import evaluate_key, key_of
@@ -22,6 +21,7 @@ from benchmarks.sweep.tasks import Timed
 from edgenet.artifact import Artifact
 from edgenet.errors import EdgenetError, InputError
 from edgenet.labelled.unreadable import SkippedCount, refuse_too_many
+from edgenet.progress import silent
 
 LIMIT = "max_unreadable"  # what the limit is called in a sweep.toml
 
@@ -78,7 +78,7 @@ def give_up(sweep: Sweep, files: Sequence[File], error: Exception) -> None:
 
 def _pass(sweep: Sweep, runs: dict[File, Artifact], wanted: dict[File, str], data: Data) -> Pass:
     found = find_field([row.path for row in runs.values()])
-    lineup = line_up(found, None, Path(), lambda step, done, total: None)
+    lineup = line_up(found, None, Path(), silent)
     key = key_of("pass", list(wanted.values()), [row.manifest.sha256 for row in runs.values()])
     made = Pass(tuple(runs), tuple(runs.values()), wanted, data, found, lineup, Total.of(len(lineup.job.subjects)), key)
     made.job = sweep.pool.ship(lineup.job)
@@ -137,7 +137,10 @@ def _add(sweep: Sweep, run: Pass, number: int, document: dict[str, Any]) -> None
 
 
 def _finish(sweep: Sweep, run: Pass) -> None:
-    data = _data_record(sweep, run).model_dump(mode="json")
+    total, images, classes = run.total, run.data.images, run.common.classes.count
+    digest = total.digest.hexdigest()
+    found = data_record(sweep.grid.data, images, classes, total.images, digest, run.unreadable, len(total.labels))
+    data = found.model_dump(mode="json")
     names = dict(enumerate(run.common.classes.names)) or run.data.images.names
     rows = zip(run.files, run.artifacts, run.common.names, run.total.tallies, run.lineup.references, strict=True)
     for file, artifact, name, tally, reference in rows:
@@ -149,18 +152,3 @@ def _finish(sweep: Sweep, run: Pass) -> None:
             sweep.found.keep_evaluation(file, entry)
             sweep.tick()
     sweep.store.drop_shards(run.key)
-
-
-def _data_record(sweep: Sweep, run: Pass) -> DataRecord:
-    images = run.data.images
-    return DataRecord(
-        place=sweep.grid.data.encode(errors="replace").decode(),
-        kind=images.kind,
-        labels_by=images.rule,
-        images=run.total.images,
-        sha256=run.total.digest.hexdigest(),
-        unreadable=passed_over(run.unreadable),
-        passed_over=passed_over(images.passed_over),
-        classes=run.common.classes.count,
-        classes_with_images=len(run.total.labels),
-    )

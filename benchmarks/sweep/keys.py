@@ -58,19 +58,28 @@ def weights_choice(variant: str, choice: str) -> str:
     return "packaged" if is_packaged(parse_variant(variant)) else "imagenet"
 
 
-@cache
 def weights_sha256(choice: str) -> str:
     """Return the SHA-256 of a file of weights, or of a run's record, which holds that of its weights; "" for others."""
     path = Path(choice)
     if path.is_dir() and (path / RUN_NAME).is_file():
-        return file_digest(path / RUN_NAME)
-    return file_digest(path) if path.is_file() else ""
+        path = path / RUN_NAME
+    if not path.is_file():
+        return ""
+    found = path.stat()
+    return _sha256(path, found.st_size, found.st_mtime_ns)
 
 
-def convert_key(grid: Grid, variant: str, precision: Precision, choice: str) -> str:
-    """Return the key of a file of a variant at a precision."""
+@cache
+def _sha256(path: Path, size_bytes: int, changed_ns: int) -> str:
+    """Return a file's SHA-256; size and time are only there to tell it from what stood there before."""
+    del size_bytes, changed_ns
+    return file_digest(path)
+
+
+def convert_key(grid: Grid, variant: str, precision: Precision, choice: str, photos: str) -> str:
+    """Return the key of a file of a variant at a precision; `photos` is what `calibration_stamp` gave."""
     parts = [variant, precision, default_io(precision), choice, weights_sha256(choice), grid.seed]
-    calibration = [grid.calib, _calibration_stamp(grid.calib), grid.samples] if precision in CALIBRATED else []
+    calibration = [grid.calib, photos, grid.samples] if precision in CALIBRATED else []
     return key_of("convert", *parts, calibration, _versions("convert"))
 
 
@@ -91,8 +100,8 @@ def benchmark_key(model_sha256: str, address: str, grid: Grid) -> str:
     return key_of("benchmark", model_sha256, address, settings, _versions("benchmark"), here)
 
 
-@cache
-def _calibration_stamp(source: str) -> str:
+def calibration_stamp(source: str) -> str:
+    """Return the identity of calibration photos, "" for the built-in ones; raise InputError for none."""
     path = Path(source)
     if source == BUILTIN:
         return ""

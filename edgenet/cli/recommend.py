@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -86,7 +87,9 @@ def _from_sweep(run: Path, device: str, bounds: Bounds, as_json: bool) -> None:
     if pick is None:
         raise GateFailed("none of the measured files meets the bounds", mend="a longer --max-ms, or another device")
     model = sweep.cells[pick.cell].model
-    next_command(f"edgenet bundle {file.parent / model.file if model else ''} --platform android")
+    if model:
+        path = file.parent / model.file
+        next_command(shlex.join(["edgenet", "bundle", str(path), "--platform", "python", "--out", "app"]))
 
 
 def _estimated(device: str, bounds: Bounds, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,6 +82,7 @@ def command(
         from benchmarks.sweep.estimate import estimate
 
         _show_plan(estimate(chosen, out), as_json)
+        next_command(shlex.join(["edgenet", *(word for word in sys.argv[1:] if word != "--dry-run")]))
         return
     from benchmarks.sweep.run import Request, run_sweep
 

@@ -180,7 +180,7 @@ def test_recommend_takes_the_same_file(recommend: Run, run: Path) -> None:
     found = recommend("--device", "pi4", "--max-ms", "60", "--min-top1", "74", "--from", run)
     assert found.code == 0
     assert found.out.splitlines()[1].startswith("  lite2 w8a8, 4 threads: top-1 76.5 % (73.8–79.0), median 45.8 ms")
-    assert found.err == f"next: edgenet bundle {run / 'models/lite2-w8a8.tflite'} --platform android\n"
+    assert found.err == f"next: edgenet bundle {run / 'models/lite2-w8a8.tflite'} --platform python --out app\n"
     document = recommend("--device", "pi4", "--max-ms", "60", "--from", run, "--json").document
     assert (document["provenance"], len(document["answers"])) == ("measured", 1)
 
