@@ -12,27 +12,17 @@ from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from benchmarks.page_sections import sections
+from benchmarks.page_template import TEMPLATES, page_template
 from benchmarks.result import BenchmarkRecord
 from benchmarks.table import plain
 from edgenet.atomic import write_files
 
-TEMPLATES = Path(__file__).parent / "templates"
-
 
 def render_page(results: Sequence[BenchmarkRecord]) -> str:
     """Return the page about these results."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # of everything: names come from devices and files
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    return environment.get_template("report.html").render(
+    return page_template("report.html").render(
         policy=page_policy(style, script),
         style=style,
         script=script,

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.page import TEMPLATES, render_page, write_page
+from benchmarks.page import render_page, write_page
 from benchmarks.page_drawing import Scale
 from benchmarks.page_facts import MOST_OPS, measurement_facts, op_rows, state_rows
+from benchmarks.page_template import TEMPLATES
 from benchmarks.page_timeline import MOST_COLUMNS, columns_of, timed_samples, timeline
 from benchmarks.read import parse_results
 from benchmarks.result import (

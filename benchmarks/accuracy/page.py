@@ -6,11 +6,9 @@ import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from benchmarks.accuracy.record import BINNING, EvaluationRecord, FileRecord
 from benchmarks.confusion import ClassRow, Pair, class_rows, confused_pairs
-from benchmarks.page import TEMPLATES
+from benchmarks.page_template import TEMPLATES, page_template
 
 PAGE_NAME = "evaluate.html"
 STYLES = ("report.css", "confusion.css")
@@ -27,16 +25,9 @@ class Section:
 
 def render_page(result: EvaluationRecord) -> str:
     """Return the page about an evaluation."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # of everything: labels are names of folders
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("evaluation.html").render(
+    return page_template("evaluation.html").render(
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         style=style,
         result=result,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from benchmarks.page import TEMPLATES, inert, page_policy
+from benchmarks.page import inert, page_policy
+from benchmarks.page_template import TEMPLATES, page_template
 from benchmarks.sweep.record import CellRecord, SweepRecord
 from benchmarks.sweep_report.answer import Question, ask, notes
 from benchmarks.sweep_report.facts import Fact, file_facts
@@ -66,19 +65,12 @@ class GroupView:
 
 def render_page(sweep: SweepRecord, question: Question, run: Path, page: Path) -> str:
     """Return the page with the answer to `question` on top; its links lead from `page` into `run`."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # of everything: names come from devices, messages from tools
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     views = _group_views(sweep)
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES) + _column_names(views)
     script = (TEMPLATES / "sweep.js").read_text(encoding="utf-8")
     measure = yardstick(sweep)
     files = _file_views(sweep, run, page)
-    return environment.get_template("sweep.html").render(
+    return page_template("sweep.html").render(
         policy=page_policy(style, script),
         style=style,
         script=script,

@@ -8,33 +8,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from benchmarks import page as report
 from benchmarks.confusion import class_rows, confused_pairs
+from benchmarks.page_template import TEMPLATES as SHARED
+from benchmarks.page_template import page_template
 from edgenet.training.curves import curves
 from edgenet.training.state import EpochRecord
 from edgenet.weights.run_folder import RunRecord
 
 PAGE_NAME = "training.html"
 TEMPLATES = Path(__file__).parent / "templates"
-STYLES = (report.TEMPLATES / "report.css", report.TEMPLATES / "confusion.css", TEMPLATES / "training.css")
+STYLES = (SHARED / "report.css", SHARED / "confusion.css", TEMPLATES / "training.css")
 
 
 def render_page(run: RunRecord, history: Sequence[EpochRecord], confusion: NDArray[np.int64]) -> str:
     """Return the page about a run; `confusion` [classes, classes] counts each class' [row] answers [column]."""
-    environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, report.TEMPLATES]),
-        autoescape=True,  # of everything: labels are names of folders
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = "".join(path.read_text(encoding="utf-8") for path in STYLES)
     counts = {(int(row), int(column)): int(confusion[row, column]) for row, column in np.argwhere(confusion)}
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("training.html").render(
+    return page_template("training.html", TEMPLATES).render(
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         style=style,
         run=run,
